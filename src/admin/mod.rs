@@ -1,0 +1,1 @@
+//! What operators ask: four-letter words and metrics.

@@ -1,0 +1,1 @@
+//! Authentication schemes and the ACL check. Pure.

@@ -1,0 +1,1 @@
+//! The real `Disk`: preallocation, memory maps, fdatasync, directory fsync.

@@ -1,0 +1,3 @@
+//! The `oxkeeper` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Client sockets: frames in, frames out.

@@ -1,0 +1,1 @@
+//! request -> txn -> reply: throttle, lane, prep, commit, finalize. Pure.

@@ -1,0 +1,1 @@
+//! The shell: threads, sockets, clock and shutdown around the pure core.

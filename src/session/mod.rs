@@ -1,0 +1,1 @@
+//! Sessions: ids, passwords, deadlines in Apache's tick buckets. Pure.

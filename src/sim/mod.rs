@@ -1,0 +1,1 @@
+//! The deterministic simulator; here its disk, which forgets and tears what was not synced.

@@ -1,0 +1,1 @@
+//! Command line tools: the load generator and file inspectors.

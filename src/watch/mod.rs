@@ -1,0 +1,1 @@
+//! One watch table per worker: what its own connections wait for. Pure.

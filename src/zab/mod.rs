@@ -1,0 +1,1 @@
+//! The atomic broadcast core: election, discovery, synchronisation, broadcast. Pure.
