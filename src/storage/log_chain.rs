@@ -28,8 +28,6 @@ const RECORD_MAX: usize = 1 << 30;
 #[derive(Debug)]
 pub struct Logged<'a> {
     pub record: TxnRecord<'a>,
-    /// Header, transaction and digest as logged.
-    pub body: &'a [u8],
     pub file: &'a Path,
     pub offset: u64,
     /// The record before it was of an earlier epoch.
@@ -162,10 +160,7 @@ fn is_empty_log<D: Disk>(
 
 /// Reads what the disk has. What the system holds of an earlier process is made durable first,
 /// since it is about to be served; what it holds wrongly, after a failed sync, is dropped.
-fn read<D: Disk>(
-    disk: &D,
-    path: &Path,
-) -> Result<<D::File as DiskFile>::Map, RecoveryRefused> {
+fn read<D: Disk>(disk: &D, path: &Path) -> Result<<D::File as DiskFile>::Map, RecoveryRefused> {
     let failure = |verb| move |e| RecoveryRefused::io(path, verb, &e);
     let mut file = disk.open(path, Access::Write).map_err(failure("open"))?;
     file.sync_data().map_err(failure("sync"))?;
@@ -248,7 +243,7 @@ impl Chain<'_> {
         }
         self.walk.records += 1;
         let opens_epoch = zxid.epoch() > before.epoch() && before.epoch() != Epoch(0);
-        (self.visit)(Logged { record, body, file: path, offset, opens_epoch })
+        (self.visit)(Logged { record, file: path, offset, opens_epoch })
     }
 
     /// The last transaction that state and chain have so far.
@@ -335,11 +330,7 @@ impl Chain<'_> {
 }
 
 /// The watermark's last transaction must be there, wherever it is now.
-fn check_reached(
-    dir: &Path,
-    walk: &Walk,
-    synced: Option<Synced>,
-) -> Result<(), RecoveryRefused> {
+fn check_reached(dir: &Path, walk: &Walk, synced: Option<Synced>) -> Result<(), RecoveryRefused> {
     match synced {
         Some(synced) if synced.last > walk.last => {
             let path = dir.join(super::names::log_name(synced.log));
@@ -353,13 +344,7 @@ fn check_reached(
     }
 }
 
-fn refuse(
-    refusal: Refusal,
-    file: &Path,
-    offset: u64,
-    zxid: Zxid,
-    what: &str,
-) -> RecoveryRefused {
+fn refuse(refusal: Refusal, file: &Path, offset: u64, zxid: Zxid, what: &str) -> RecoveryRefused {
     RecoveryRefused {
         refusal,
         file: file.to_owned(),

@@ -20,7 +20,7 @@ use super::disk::Disk;
 use super::error::{RecoveryRefused, Refusal};
 use super::log_chain::{settle, walk, LogEnd, Logged, Walk};
 use super::names::{BAD_PREFIX, PART_PREFIX};
-use super::snapshot::{Compression, SnapshotWriter};
+use super::snapshot::{write_snapshot, Compression};
 use super::synced;
 
 use load::{load_newest, Loaded};
@@ -120,12 +120,8 @@ pub fn recover<D: Disk>(
     let found = load_newest(disk, dirs, options, &mut report)?;
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
-    let mut replay = Replay {
-        replica: loaded.replica,
-        strict: loaded.ours,
-        matched: loaded.exact,
-        report,
-    };
+    let mut replay =
+        Replay { replica: loaded.replica, strict: loaded.ours, matched: loaded.exact, report };
     let from = replay.replica.last_zxid();
     let walk = walk(disk, &dirs.logs, from, synced, &mut |logged| {
         if none && !options.trust_empty_snapshot {
@@ -253,9 +249,8 @@ fn tidy<D: Disk>(
         let aside = path.with_file_name(format!("{BAD_PREFIX}{name}"));
         disk.rename(path, &aside).map_err(|e| RecoveryRefused::io(path, "set aside", &e))?;
     }
-    let names = disk
-        .list(&dirs.snapshots)
-        .map_err(|e| RecoveryRefused::io(&dirs.snapshots, "list", &e))?;
+    let names =
+        disk.list(&dirs.snapshots).map_err(|e| RecoveryRefused::io(&dirs.snapshots, "list", &e))?;
     for name in names.iter().filter(|name| name.starts_with(PART_PREFIX)) {
         let path = dirs.snapshots.join(name);
         disk.remove(&path).map_err(|e| RecoveryRefused::io(&path, "remove", &e))?;
@@ -285,31 +280,6 @@ fn write_first_snapshot<D: Disk>(
         zxid: None,
         what: format!("cannot write the first snapshot: {e}"),
     };
-    let head = replica.begin_image();
-    let mut writer = SnapshotWriter::create(
-        disk,
-        &dirs.snapshots,
-        head.zxid,
-        options.compression,
-        head.sessions.iter().map(|(id, timeout_ms)| (id.0, *timeout_ms)),
-        head.acls.iter().map(|(id, list)| (id.number(), &list[..])),
-    )
-    .map_err(refuse)?;
-    let mut cursor = head.cursor();
-    loop {
-        let more = replica.image_slice(&mut cursor, SLICE_BYTES, &mut |node| {
-            writer.node(node.path, node.data, node.acl.number(), &node.stat);
-        });
-        writer.write_out().map_err(refuse)?;
-        if !more {
-            break;
-        }
-    }
-    drop(replica.end_image());
-    let digest = options.tree.digest_enabled.then_some(head.digest);
-    writer.finish(digest).map_err(refuse)?;
+    write_snapshot(disk, &dirs.snapshots, &mut replica, options.compression).map_err(refuse)?;
     Ok(replica)
 }
-
-/// An image is written in slices of this size.
-const SLICE_BYTES: usize = 1 << 20;
