@@ -188,7 +188,7 @@ fn check_second_life(run: &Run, left: &SimDisk, last: Zxid, seed: u64, story: &s
 fn a_crash_at_every_call_loses_nothing_and_stops_no_start() {
     for script in SCRIPTS {
         let mut points = 0;
-        while crash(script, points, 0..100) {
+        while crash(script, points, 0..30) {
             points += 1;
         }
         assert!(points > 20, "{script:?}: {points} points only");
@@ -211,7 +211,7 @@ fn a_crash_at_every_call_of_random_scripts() {
             })
             .collect();
         let mut n = 0;
-        while crash(&script, n, 0..20) {
+        while crash(&script, n, 0..8) {
             n += 1;
         }
     }
