@@ -107,8 +107,6 @@ pub enum Outside {
     Default,
     /// Refuses to start: bad configuration, exit status 2.
     Refuse,
-    /// Refuses to start: unexpected, exit status 1.
-    Abort,
 }
 
 /// What this server makes of a key.

@@ -1,6 +1,6 @@
 //! Rows that Apache's own zoo.cfg reader knows by name (`QuorumPeerConfig.parseProperties`).
 
-use super::Kind::{Bool, Class, Host, Int, Long, Member, Path, Text};
+use super::Kind::{Bool, Class, Flag, Host, Int, Long, Member, Path, StrictInt, Text};
 use super::Outside::{Clamp, Refuse};
 use super::Work::{Ensemble, Operator, Security};
 use super::{cfg, Key, Scope};
@@ -39,7 +39,7 @@ pub(super) static BASICS: &[Key] = &[
 pub(super) static MEMBERS: &[Key] = &[
     cfg("server.*", Member, "")
         .later(Ensemble)
-        .doc("`host:quorumPort:electionPort[:participant|observer][;[clientHost:]clientPort]`, addresses joined by `|`"),
+        .doc("`host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`"),
     cfg("group.*", Member, "").later(Ensemble).doc("`a:b:c`, the servers of a hierarchical group"),
     cfg("weight.*", Member, "1").later(Ensemble).doc("votes of a server in its group"),
     cfg("dynamicConfigFile", Path, "")
@@ -130,17 +130,17 @@ pub(super) static METRICS: &[Key] = &[
     .later(Operator)
     .doc("the shipped providers: default, Prometheus, null"),
     cfg("metricsProvider.httpHost", Host, "0.0.0.0").later(Operator).doc("address for Prometheus"),
-    cfg("metricsProvider.httpPort", Int, "7000").later(Operator).doc("port for Prometheus"),
-    cfg("metricsProvider.exportJvmInfo", Bool, "true")
+    cfg("metricsProvider.httpPort", StrictInt, "7000").later(Operator).doc("port for Prometheus"),
+    cfg("metricsProvider.exportJvmInfo", Flag, "true")
         .without_meaning("there is no Java virtual machine")
         .doc("metrics of the Java virtual machine"),
-    cfg("metricsProvider.numWorkerThreads", Int, "1")
+    cfg("metricsProvider.numWorkerThreads", StrictInt, "1")
         .without_meaning("summaries are updated in place")
         .doc("threads that update summaries"),
-    cfg("metricsProvider.maxQueueSize", Int, "1000000")
+    cfg("metricsProvider.maxQueueSize", StrictInt, "1000000")
         .without_meaning("summaries are updated in place")
         .doc("updates waiting for those threads"),
-    cfg("metricsProvider.workerShutdownTimeoutMs", Int, "1000")
+    cfg("metricsProvider.workerShutdownTimeoutMs", StrictInt, "1000")
         .unit("ms")
         .without_meaning("summaries are updated in place")
         .doc("time to finish those updates"),

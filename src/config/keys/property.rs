@@ -5,7 +5,7 @@ use super::Kind::{
     Class, DecodedInt, DecodedLong, ExactTrue, Flag, Float, Host, LenientLong, NotFalse, NotNo,
     StrictFloat, StrictInt, Text, Words, Yes,
 };
-use super::Outside::{Abort, Clamp, Default};
+use super::Outside::{Clamp, Default};
 use super::Work::{Ensemble, Operator, Security};
 use super::{prop, Key, Scope};
 
@@ -32,7 +32,6 @@ pub(super) static LIMITS: &[Key] = &[
         .doc("serialized getChildren2 replies; 0 is off"),
     prop("intBufferStartingSizeBytes", DecodedInt, "1024")
         .unit("bytes")
-        .at_least(32, Abort)
         .without_meaning("buffers belong to connections")
         .doc("first size of a buffer"),
     prop("largeRequestMaxBytes", DecodedInt, "104857600")
@@ -132,7 +131,6 @@ pub(super) static NETWORK: &[Key] = &[
         .unit("ms")
         .doc("time for a connection to ask for a session"),
     prop("nio.numSelectorThreads", DecodedInt, "=max(sqrt(cores / 2), 1)")
-        .at_least(1, Abort)
         .without_meaning(ONE_STACK)
         .doc("threads"),
     prop("nio.numWorkerThreads", DecodedInt, "=2 * cores")
