@@ -1,0 +1,1 @@
+def scenario(s,l): pass
