@@ -17,12 +17,17 @@ class Connection:
         self.side = side
         self.name = name
         self.log = side.transcript
-        self.sock = socket.create_connection(side.address, timeout=SILENCE_S)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.xid = 0
         self.ops = {}
         self.open = True
+        try:
+            self.sock = socket.create_connection(side.address, timeout=SILENCE_S)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except (BrokenPipeError, ConnectionResetError):
+            # The server closed before connect() had returned.
+            self.sock = socket.socket()
+            self.shut("closed")
         self.timeout = self.session = self.password = None
         self.last_zxid = 0
 
