@@ -171,6 +171,10 @@ def scenario(seed, length):
     def run(side):
         """Walks."""
         one = Walk(seed, side)
+        first = side.connect()
+        for name in ("", "a", "b", "a/b"):
+            first.call(create(side.path(name), b"start"))
+        one.connections.append(first)
         for number in range(length):
             side.note(f"step {number}")
             one.step()
