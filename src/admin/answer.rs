@@ -301,20 +301,19 @@ fn monitor(out: &mut Text, view: &View, role: Role, metrics: &Metrics) {
     metrics.walk(out);
 }
 
-/// A line of `mntr`. Namespaces are chosen by clients: what would break the line becomes `_`.
+/// A line of `mntr`. Clients choose the names of namespaces: whatever the readers' patterns don't
+/// know becomes `_`.
 impl Sink for Text {
     fn number(&mut self, name: &[&str], value: Number) {
         self.0.push_str("zk_");
-        for part in name {
-            self.0.extend(part.chars().map(|c| if breaks_a_line(c) { '_' } else { c }));
+        let inside = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        for (at, c) in name.iter().flat_map(|part| part.chars()).enumerate() {
+            let fits = inside(c) && (at > 0 || !".-".contains(c));
+            self.0.push(if fits { c } else { '_' });
         }
         match value {
             Number::Integer(value) => self.line(format_args!("\t{value}")),
             Number::Double(value) => self.line(format_args!("\t{}", java::double(value))),
         }
     }
-}
-
-fn breaks_a_line(c: char) -> bool {
-    c.is_whitespace() || c.is_control()
 }

@@ -5,12 +5,14 @@
 //! [`View`] and sends the [`answer()`].
 
 mod answer;
+mod environment;
 pub mod java;
 pub mod metrics;
 mod view;
 mod word;
 
 pub use answer::{answer, last_op, trace_mask, TRACE_MASK};
+pub use environment::{environment, java_arch, Host};
 pub use view::{
     Conf, Connection, ConnectionName, ConnectionSession, Deadline, EnsembleConf, Role, Sessions,
     Traffic, View,
@@ -31,5 +33,7 @@ pub const COMPATIBLE_WITH: &str = "3.9.5";
 /// the same form): a build must not depend on the clock.
 const BUILT_ON: &str = "2026-11-21 00:00 UTC";
 
+#[cfg(test)]
+mod parsers;
 #[cfg(test)]
 mod tests;
