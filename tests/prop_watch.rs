@@ -41,7 +41,7 @@ impl Model {
         let key = (child, path.to_string(), conn);
         let Some(modes) = self.watches.get_mut(&key) else { return false };
         let removed = match mode {
-            None => std::mem::take(modes).len() > 0,
+            None => !std::mem::take(modes).is_empty(),
             Some(mode) => modes.remove(&mode),
         };
         self.watches.retain(|_, modes| !modes.is_empty());
@@ -56,7 +56,8 @@ impl Model {
             WatcherType::Persistent => (&[true, false], Some(PERSISTENT)),
             WatcherType::PersistentRecursive => (&[false], Some(RECURSIVE)),
         };
-        tables.iter().fold(false, |any, &table| self.remove(table, path, conn, mode) || any)
+        let removed = tables.iter().filter(|&&table| self.remove(table, path, conn, mode));
+        removed.count() > 0
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::admin::metrics::{Gauges, Metrics, QuotaGauges, Row};
-use crate::types::{SessionId, Zxid};
+use crate::session::Bucket;
+use crate::types::{Now, SessionId, Zxid};
 use crate::watch::WatchSummary;
 use jute::OpCode;
 
@@ -215,6 +216,20 @@ fn dump() {
     view = serving();
     view.connection_deadlines = vec![bucket(13, vec![name(57000, SessionId(0))])];
     check(Word::Dump, &view, include_str!("golden/dump_idle.txt"));
+}
+
+#[test]
+fn deadlines_are_put_together_and_told_in_wall_time() {
+    let now = Now { mono_ms: 5000, wall_ms: 1_000_000 };
+    let buckets = vec![
+        Bucket { deadline_ms: 6000, sessions: vec![A] },
+        Bucket { deadline_ms: 8000, sessions: vec![B] },
+    ];
+    let sets = Deadline::of_sessions(buckets, now);
+    let times: Vec<i64> = sets.iter().map(|set| set.at_wall_ms).collect();
+    assert_eq!(times, [1_001_000, 1_003_000]);
+    let sets = Deadline::collect([(7000, 'b'), (6000, 'a'), (7000, 'c')], now);
+    assert_eq!(sets[1], Deadline { at_wall_ms: 1_002_000, members: vec!['b', 'c'] });
 }
 
 #[test]

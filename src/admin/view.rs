@@ -1,11 +1,13 @@
 //! What the four-letter words show, as plain values. The live server fills in what
 //! [`super::Word::needs`] names and leaves the rest as it is by default.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::java::Zone;
 use super::metrics::{Gauges, QuotaGauges, ServerStats};
-use crate::types::{SessionId, Zxid};
+use crate::session::Bucket;
+use crate::types::{Now, SessionId, Zxid};
 use crate::watch::WatchSummary;
 use jute::OpCode;
 
@@ -217,6 +219,29 @@ pub struct Deadline<T> {
     pub at_wall_ms: i64,
     /// What ends then.
     pub members: Vec<T>,
+}
+
+impl<T> Deadline<T> {
+    /// Things with their monotonic deadlines, put together by deadline, earliest first.
+    pub fn collect(things: impl IntoIterator<Item = (i64, T)>, now: Now) -> Vec<Deadline<T>> {
+        let mut by_deadline: BTreeMap<i64, Vec<T>> = BTreeMap::new();
+        for (at_ms, thing) in things {
+            by_deadline.entry(at_ms).or_default().push(thing);
+        }
+        let wall_ms = |at_ms: i64| now.wall_ms + at_ms - now.mono_ms;
+        let deadlines = by_deadline.into_iter();
+        deadlines.map(|(at_ms, members)| Deadline { at_wall_ms: wall_ms(at_ms), members }).collect()
+    }
+}
+
+impl Deadline<SessionId> {
+    /// The buckets of [`crate::session::SessionTable::buckets`], with wall time.
+    pub fn of_sessions(buckets: Vec<Bucket>, now: Now) -> Vec<Deadline<SessionId>> {
+        let one_by_one = |bucket: Bucket| {
+            bucket.sessions.into_iter().map(move |session| (bucket.deadline_ms, session))
+        };
+        Deadline::collect(buckets.into_iter().flat_map(one_by_one), now)
+    }
 }
 
 /// The sessions that a server knows.
