@@ -1,0 +1,276 @@
+//! Where znodes live: slots of two cache lines in chunks that never move.
+//!
+//! A chunk is allocated once, so growing to millions of nodes copies nothing and no single
+//! transaction pays for all the others. All nodes hang in one list in the order of their
+//! creation, in which a parent always stands before its children: snapshots follow it.
+
+use std::ops::{Index, IndexMut};
+
+use jute::StatPersisted;
+
+use super::acl_table::AclId;
+
+/// A znode's place. Stays the same while the node lives; is given to another one afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) u32);
+
+impl NodeId {
+    /// The root is created first and never deleted.
+    pub const ROOT: NodeId = NodeId(0);
+    pub(super) const NONE: NodeId = NodeId(u32::MAX);
+    /// As a parent: the node is deleted and waits to be buried (see `image`).
+    pub(super) const GHOST: NodeId = NodeId(u32::MAX - 1);
+
+    pub(super) fn some(self) -> Option<NodeId> {
+        (self != NodeId::NONE).then_some(self)
+    }
+}
+
+/// One node. The first cache line is what a lookup touches, the second one is the rest of the
+/// stat. Data is `None` for null, which is not the same as empty.
+#[repr(C, align(64))]
+pub(super) struct Znode {
+    pub name: Box<str>,
+    pub data: Option<Box<[u8]>>,
+    pub parent: NodeId,
+    pub first_child: NodeId,
+    pub next_sibling: NodeId,
+    pub prev_sibling: NodeId,
+    pub acl: AclId,
+    /// CRC-32 of path and data: the digest goes on from there over the stat.
+    pub path_data_crc: u32,
+    pub child_count: u32,
+    pub version: i32,
+    pub czxid: i64,
+    pub mzxid: i64,
+    pub pzxid: i64,
+    pub ctime: i64,
+    pub mtime: i64,
+    pub owner: i64,
+    /// Creations of children.
+    pub cversion: i32,
+    pub aversion: i32,
+    born_prev: NodeId,
+    born_next: NodeId,
+}
+
+const _: () = assert!(size_of::<Znode>() == 128);
+
+impl Znode {
+    pub fn new(name: &str, data: Option<Box<[u8]>>, acl: AclId, stat: &StatPersisted) -> Znode {
+        Znode {
+            name: name.into(),
+            data,
+            parent: NodeId::NONE,
+            first_child: NodeId::NONE,
+            next_sibling: NodeId::NONE,
+            prev_sibling: NodeId::NONE,
+            acl,
+            path_data_crc: 0,
+            child_count: 0,
+            version: stat.version,
+            czxid: stat.czxid,
+            mzxid: stat.mzxid,
+            pzxid: stat.pzxid,
+            ctime: stat.ctime,
+            mtime: stat.mtime,
+            owner: stat.ephemeral_owner,
+            cversion: stat.cversion,
+            aversion: stat.aversion,
+            born_prev: NodeId::NONE,
+            born_next: NodeId::NONE,
+        }
+    }
+
+    pub fn stat(&self) -> StatPersisted {
+        StatPersisted {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: self.cversion,
+            aversion: self.aversion,
+            ephemeral_owner: self.owner,
+            pzxid: self.pzxid,
+        }
+    }
+
+    pub fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, |d| d.len())
+    }
+}
+
+/// All nodes.
+pub(super) struct Arena {
+    chunks: Vec<Vec<Znode>>,
+    /// First of the free slots, which are linked through `born_next`.
+    free: NodeId,
+    first_born: NodeId,
+    last_born: NodeId,
+}
+
+impl Arena {
+    pub fn new() -> Arena {
+        Arena {
+            chunks: Vec::new(),
+            free: NodeId::NONE,
+            first_born: NodeId::NONE,
+            last_born: NodeId::NONE,
+        }
+    }
+
+    /// How many slots there are, used or not: every id is below.
+    pub fn slots(&self) -> u32 {
+        match self.chunks.last() {
+            Some(last) => ((self.chunks.len() - 1) * CHUNK + last.len()) as u32,
+            None => 0,
+        }
+    }
+
+    /// Takes a slot for `node` and puts it at the end of the creation list.
+    pub fn insert(&mut self, mut node: Znode) -> NodeId {
+        node.born_prev = self.last_born;
+        node.born_next = NodeId::NONE;
+        let id = match self.free.some() {
+            Some(id) => {
+                self.free = self[id].born_next;
+                self[id] = node;
+                id
+            }
+            None => self.push(node),
+        };
+        match self.last_born.some() {
+            Some(last) => self[last].born_next = id,
+            None => self.first_born = id,
+        }
+        self.last_born = id;
+        id
+    }
+
+    /// Takes a node out of the creation list and its slot back.
+    pub fn remove(&mut self, id: NodeId) {
+        let (prev, next) = (self[id].born_prev, self[id].born_next);
+        match prev.some() {
+            Some(prev) => self[prev].born_next = next,
+            None => self.first_born = next,
+        }
+        match next.some() {
+            Some(next) => self[next].born_prev = prev,
+            None => self.last_born = prev,
+        }
+        let free = self.free;
+        let node = &mut self[id];
+        node.name = Box::default();
+        node.data = None;
+        node.parent = NodeId::GHOST;
+        node.born_next = free;
+        self.free = id;
+    }
+
+    /// The oldest node.
+    pub fn first_born(&self) -> NodeId {
+        self.first_born
+    }
+
+    /// The youngest node.
+    pub fn last_born(&self) -> NodeId {
+        self.last_born
+    }
+
+    /// The node created after `id`.
+    pub fn born_after(&self, id: NodeId) -> NodeId {
+        self[id].born_next
+    }
+
+    /// Makes `child` the first child of `parent`.
+    pub fn link_child(&mut self, parent: NodeId, child: NodeId) {
+        let next = self[parent].first_child;
+        if let Some(next) = next.some() {
+            self[next].prev_sibling = child;
+        }
+        self[child].next_sibling = next;
+        self[child].parent = parent;
+        let parent = &mut self[parent];
+        parent.first_child = child;
+        parent.child_count += 1;
+    }
+
+    /// Takes `child` out of its parent's children.
+    pub fn unlink_child(&mut self, child: NodeId) {
+        let node = &self[child];
+        let (parent, prev, next) = (node.parent, node.prev_sibling, node.next_sibling);
+        match prev.some() {
+            Some(prev) => self[prev].next_sibling = next,
+            None => self[parent].first_child = next,
+        }
+        if let Some(next) = next.some() {
+            self[next].prev_sibling = prev;
+        }
+        self[parent].child_count -= 1;
+    }
+
+    /// The node after `id` when walking everything below `top`, parents first and without a
+    /// stack; `None` at the end.
+    pub fn next_below(&self, top: NodeId, id: NodeId) -> Option<NodeId> {
+        if let Some(child) = self[id].first_child.some() {
+            return Some(child);
+        }
+        let mut at = id;
+        while at != top {
+            if let Some(next) = self[at].next_sibling.some() {
+                return Some(next);
+            }
+            at = self[at].parent;
+        }
+        None
+    }
+
+    /// Writes the path of `id` into `path`, which keeps its allocation. The root is "".
+    pub fn path_into(&self, id: NodeId, path: &mut String) {
+        let mut len = 0;
+        let mut at = id;
+        while at != NodeId::ROOT {
+            len += 1 + self[at].name.len();
+            at = self[at].parent;
+        }
+        let mut bytes = std::mem::take(path).into_bytes();
+        bytes.clear();
+        bytes.resize(len, b'/');
+        at = id;
+        while at != NodeId::ROOT {
+            let name = self[at].name.as_bytes();
+            bytes[len - name.len()..len].copy_from_slice(name);
+            len -= name.len() + 1;
+            at = self[at].parent;
+        }
+        *path = String::from_utf8(bytes).expect("names and slashes are UTF-8");
+    }
+
+    fn push(&mut self, node: Znode) -> NodeId {
+        if self.chunks.last().is_none_or(|c| c.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let id = self.slots();
+        assert!(id < NodeId::GHOST.0, "the tree holds 2^32 - 2 znodes at most");
+        self.chunks.last_mut().expect("pushed above").push(node);
+        NodeId(id)
+    }
+}
+
+impl Index<NodeId> for Arena {
+    type Output = Znode;
+
+    fn index(&self, id: NodeId) -> &Znode {
+        &self.chunks[id.0 as usize / CHUNK][id.0 as usize % CHUNK]
+    }
+}
+
+impl IndexMut<NodeId> for Arena {
+    fn index_mut(&mut self, id: NodeId) -> &mut Znode {
+        &mut self.chunks[id.0 as usize / CHUNK][id.0 as usize % CHUNK]
+    }
+}
+
+/// Nodes in a chunk: 128 KiB of them.
+const CHUNK: usize = 1024;
