@@ -550,7 +550,7 @@ fn numbers_out_of_bounds_are_corrected_as_in_apache() {
         (None, None)
     );
     let said = findings("snapCount=1\n");
-    assert_eq!(said, ["zoo.cfg:4: snapCount: 1 is out of bounds; 2 is used, as in Apache"]);
+    assert_eq!(said, ["zoo.cfg:4: snapCount: 1 is out of bounds; 2 is used"]);
     assert_eq!(findings("largeRequestThreshold=0\n").len(), 1);
 }
 
@@ -750,4 +750,52 @@ fn the_page_of_keys_is_in_step_with_the_table() {
     }
     let on_disk = std::fs::read_to_string(path).expect("docs/CONFIG.md is there");
     assert!(on_disk == page, "run UPDATE_DOCS=1 cargo test --test config");
+}
+
+#[test]
+fn secrets_show_up_in_no_debug_print() {
+    let lines = "DigestAuthenticationProvider.superDigest=super:hidden\n\
+                 ssl.keyStore.password=hidden\nSASLAuthenticationProvider.superPassword=hidden\n";
+    let (config, said) = with_flags(lines, "-Dzookeeper.ssl.quorum.keyStore.password=hidden");
+    let printed = format!("{config:?} {said:?}");
+    assert!(!printed.contains("hidden"), "{printed}");
+    let digest = config.auth.super_digest.expect("said on line 4");
+    assert_eq!(digest.reveal(), "super:hidden");
+    assert_eq!(config.settings.text("ssl.quorum.keyStore.password"), Some("hidden"));
+}
+
+/// Apache's own sample names the limits of an ensemble for a server that runs alone.
+#[test]
+fn keys_of_an_ensemble_take_one_line_where_there_is_none() {
+    let lines = "initLimit=10\nsyncLimit=5\ntcpKeepAlive=true\n";
+    let words = "zoo.cfg: of use in an ensemble only: initLimit, syncLimit, tcpKeepAlive";
+    assert_eq!(findings(lines), [words]);
+}
+
+#[test]
+fn ports_that_cannot_be_opened_blame_their_line() {
+    let config = config("admin.serverPort=8081\nclientPortAddress=nowhere.invalid\n");
+    let address = config.client.as_ref().expect("on line 3");
+    let error =
+        ConfigError::cannot_listen(&config, "clientPort", address, "Address already in use");
+    let words = "zoo.cfg:3: clientPort: cannot listen on nowhere.invalid:2181: Address already in \
+                 use (stop the other program, or write another clientPort)";
+    assert_eq!((error.to_string().as_str(), error.exit), (words, ExitCode::Unexpected));
+    let error =
+        ConfigError::unresolvable(&config, "clientPortAddress", "nowhere.invalid", "unknown");
+    let words = "zoo.cfg:5: clientPortAddress: nowhere.invalid: unknown (write an address of this \
+                 machine)";
+    assert_eq!((error.to_string().as_str(), error.exit), (words, ExitCode::Configuration));
+    let error = ConfigError::admin_port(&config, "Address already in use");
+    assert!(error.to_string().starts_with("zoo.cfg:4: admin.serverPort: "), "{error}");
+    assert_eq!(error.exit.status(), 4);
+}
+
+#[test]
+fn a_tick_below_zero_and_divisors_of_zero_are_not_taken() {
+    let bad = ExitCode::Configuration;
+    check_refused("dataDir=/data\ntickTime=-5\n", bad, 2, "tickTime is not set");
+    let config = config("connection_throttle_fill_time=0\nnio.sessionlessCnxnTimeout=0\n");
+    assert_eq!(config.connection_throttle.fill_time_ms, 1);
+    assert_eq!(config.sessions.sessionless_timeout_ms, 10_000);
 }
