@@ -22,7 +22,7 @@ class Connection:
         self.ops = {}
         self.open = True
         try:
-            self.sock = socket.create_connection(side.address, timeout=SILENCE_S)
+            self.sock = socket.create_connection(side.address[:2], timeout=SILENCE_S)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (BrokenPipeError, ConnectionResetError):
             # The server closed before connect() had returned.

@@ -24,7 +24,9 @@ ACLS = (
     [(31, "nonsense", "x")], [(7, "world", "anyone"), (7, "world", "anyone")],
 )
 DATA = (None, b"", b"x", b"0123456789" * 10, bytes(2000))
-CFG = {"extendedTypesEnabled": "true", "enforceQuota": "true"}
+WRITES = {
+    "create", "create2", "createContainer", "createTTL", "delete", "setData", "setACL", "multi",
+}
 
 
 class Walk:
@@ -32,6 +34,7 @@ class Walk:
 
     def __init__(self, seed, side):
         self.random = random.Random(seed)
+        self.enforced = enforced(seed)
         self.side = side
         self.connections = []
 
@@ -142,7 +145,12 @@ class Walk:
     def burst(self, connection):
         """Several requests in one write."""
         count = self.random.choice((1, 1, 2, 3, 8))
-        connection.pipeline(*[self.request() for _ in range(count)])
+        requests = [self.request() for _ in range(count)]
+        # Whether a write right behind a setACL is checked against the old list or the new one
+        # depends on timing in Apache, and so does a quota's check of a write behind another write.
+        racing = WRITES if self.enforced else {"setACL"}
+        first = next((n for n, one in enumerate(requests) if one.op in racing), count)
+        connection.pipeline(*requests[:first + 1])
 
     def step(self):
         """One thing that happens."""
@@ -165,17 +173,27 @@ class Walk:
         self.side.settle()
 
 
+def enforced(seed):
+    """Every other walk has quotas enforced."""
+    return seed % 2 == 0
+
+
 def scenario(seed, length):
     """The walk of a seed as a scenario on a server of its own."""
 
     def run(side):
         """Walks."""
         one = Walk(seed, side)
+        first = side.connect()
+        for name in ("", "a", "b", "a/b"):
+            first.call(create(side.path(name), b"start"))
+        one.connections.append(first)
         for number in range(length):
             side.note(f"step {number}")
             one.step()
 
-    made = Scenario(run, CFG, {}, True)
+    cfg = {"extendedTypesEnabled": "true", "enforceQuota": str(enforced(seed)).lower()}
+    made = Scenario(run, cfg, {}, True)
     made.name = f"walk-{seed}"
     return made
 

@@ -162,10 +162,7 @@ fn is_empty_log<D: Disk>(
 
 /// Reads what the disk has. What the system holds of an earlier process is made durable first,
 /// since it is about to be served; what it holds wrongly, after a failed sync, is dropped.
-fn read<D: Disk>(
-    disk: &D,
-    path: &Path,
-) -> Result<<D::File as DiskFile>::Map, RecoveryRefused> {
+fn read<D: Disk>(disk: &D, path: &Path) -> Result<<D::File as DiskFile>::Map, RecoveryRefused> {
     let failure = |verb| move |e| RecoveryRefused::io(path, verb, &e);
     let mut file = disk.open(path, Access::Write).map_err(failure("open"))?;
     file.sync_data().map_err(failure("sync"))?;
@@ -335,11 +332,7 @@ impl Chain<'_> {
 }
 
 /// The watermark's last transaction must be there, wherever it is now.
-fn check_reached(
-    dir: &Path,
-    walk: &Walk,
-    synced: Option<Synced>,
-) -> Result<(), RecoveryRefused> {
+fn check_reached(dir: &Path, walk: &Walk, synced: Option<Synced>) -> Result<(), RecoveryRefused> {
     match synced {
         Some(synced) if synced.last > walk.last => {
             let path = dir.join(super::names::log_name(synced.log));
@@ -353,13 +346,7 @@ fn check_reached(
     }
 }
 
-fn refuse(
-    refusal: Refusal,
-    file: &Path,
-    offset: u64,
-    zxid: Zxid,
-    what: &str,
-) -> RecoveryRefused {
+fn refuse(refusal: Refusal, file: &Path, offset: u64, zxid: Zxid, what: &str) -> RecoveryRefused {
     RecoveryRefused {
         refusal,
         file: file.to_owned(),

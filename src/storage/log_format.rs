@@ -107,10 +107,8 @@ mod tests {
     /// Captured from Apache 3.9.5: createSession 0x0400000000000001, 10 s, zxid 0x100000001.
     #[test]
     fn a_record_of_apache_is_read_and_written() {
-        let golden = hex(
-            "00000000aa9f0a51 00000030 0400000000000001 00000000 0000000100000001 \
-             000001a1fbae9fe6 fffffff6 00002710 00000002 0000000051c6d660 42",
-        );
+        let golden = hex("00000000aa9f0a51 00000030 0400000000000001 00000000 0000000100000001 \
+             000001a1fbae9fe6 fffffff6 00002710 00000002 0000000051c6d660 42");
         let Slot::Record(body) = slot(&golden, 0) else { panic!("not a record") };
         let mut ours = Vec::new();
         put_record(&mut ours, body);

@@ -62,12 +62,8 @@ pub fn judge(bytes: &[u8], at: usize, fault: Fault) -> Tail {
             Tail::Whole { body_len: len }
         }
         Fault::EndByte(_) => Tail::Damaged("its end byte was changed"),
-        _ if end == END && checksum_changed(body, sum) => {
-            Tail::Damaged("its checksum was changed")
-        }
-        _ if end == END && bit_flipped(body, sum) => {
-            Tail::Damaged("one bit of it was changed")
-        }
+        _ if end == END && checksum_changed(body, sum) => Tail::Damaged("its checksum was changed"),
+        _ if end == END && bit_flipped(body, sum) => Tail::Damaged("one bit of it was changed"),
         _ => judge_gaps(bytes, at, len, sum),
     }
 }
@@ -154,7 +150,8 @@ fn explains(have: u32, want: u32, places: &[(usize, usize)]) -> bool {
     let room: i64 = places.iter().map(|(low, high)| 255 * (high - low + 1) as i64).sum();
     let mut sum = da;
     while sum <= room {
-        let (least, most) = (weigh(sum, places.iter().rev(), false), weigh(sum, places.iter(), true));
+        let (least, most) =
+            (weigh(sum, places.iter().rev(), false), weigh(sum, places.iter(), true));
         // Some total between `least` and `most` must be `db` modulo 65521.
         if least + (db - least).rem_euclid(MOD) <= most {
             return true;

@@ -257,9 +257,7 @@ impl<F: DiskFile> OpenLog<F> {
             size += prealloc;
         }
         if size != self.size {
-            self.file
-                .allocate(self.size, size)
-                .map_err(|e| self.failure("allocate room", e))?;
+            self.file.allocate(self.size, size).map_err(|e| self.failure("allocate room", e))?;
             self.size = size;
         }
         Ok(())
@@ -269,9 +267,7 @@ impl<F: DiskFile> OpenLog<F> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.file
-            .write_at(self.position, &self.buffer)
-            .map_err(|e| self.failure("append", e))?;
+        self.file.write_at(self.position, &self.buffer).map_err(|e| self.failure("append", e))?;
         self.position += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

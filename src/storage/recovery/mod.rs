@@ -120,12 +120,8 @@ pub fn recover<D: Disk>(
     let found = load_newest(disk, dirs, options, &mut report)?;
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
-    let mut replay = Replay {
-        replica: loaded.replica,
-        strict: loaded.ours,
-        matched: loaded.exact,
-        report,
-    };
+    let mut replay =
+        Replay { replica: loaded.replica, strict: loaded.ours, matched: loaded.exact, report };
     let from = replay.replica.last_zxid();
     let walk = walk(disk, &dirs.logs, from, synced, &mut |logged| {
         if none && !options.trust_empty_snapshot {
@@ -253,9 +249,8 @@ fn tidy<D: Disk>(
         let aside = path.with_file_name(format!("{BAD_PREFIX}{name}"));
         disk.rename(path, &aside).map_err(|e| RecoveryRefused::io(path, "set aside", &e))?;
     }
-    let names = disk
-        .list(&dirs.snapshots)
-        .map_err(|e| RecoveryRefused::io(&dirs.snapshots, "list", &e))?;
+    let names =
+        disk.list(&dirs.snapshots).map_err(|e| RecoveryRefused::io(&dirs.snapshots, "list", &e))?;
     for name in names.iter().filter(|name| name.starts_with(PART_PREFIX)) {
         let path = dirs.snapshots.join(name);
         disk.remove(&path).map_err(|e| RecoveryRefused::io(&path, "remove", &e))?;
