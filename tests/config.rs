@@ -622,7 +622,8 @@ fn names_without_effect_are_reported_with_what_to_write() {
         said,
         [
             "zoo.cfg:4: foo: unknown key; kept without effect, as Apache keeps it",
-            "zoo.cfg:5: zookeeper.snapCount: has no effect in a file, as in Apache; write snapCount",
+            "zoo.cfg:5: zookeeper.snapCount: has no effect in a file, as in Apache; \
+             write snapCount",
             "zoo.cfg:6: requestThrottleLimit: has no effect, as in Apache; write \
              request_throttle_max_requests",
             "zoo.cfg:7: traceFile: has no effect, as in Apache",
