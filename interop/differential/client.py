@@ -64,6 +64,12 @@ class Connection:
         errors = self.pipeline(request)
         return errors[0] if errors else None
 
+    def quietly(self, request):
+        """Sends a request and reads up to its reply, and writes nothing down."""
+        written = len(self.log.lines)
+        self.call(request)
+        del self.log.lines[written:]
+
     def pipeline(self, *requests):
         """Sends requests in one write and reads as many replies; returns their errors."""
         self.raw(b"".join(self.encode(request) for request in requests))
