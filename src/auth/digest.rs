@@ -54,7 +54,7 @@ impl std::str::FromStr for DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    fn hash(self, bytes: &[u8]) -> Vec<u8> {
+    pub(super) fn hash(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             DigestAlgorithm::Sha1 => Sha1::digest(bytes).to_vec(),
             DigestAlgorithm::Sha224 => Sha224::digest(bytes).to_vec(),
