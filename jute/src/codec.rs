@@ -224,6 +224,11 @@ impl Writer {
         self.bytes.clear();
     }
 
+    /// How many bytes fit without more memory.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Bytes as they are, without a length.
     pub fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);

@@ -1,1 +1,1 @@
-//! The deterministic simulator; here its disk, which forgets and tears what was not synced.
+//! The deterministic simulator (feature "sim"); so far its disk.

@@ -1,1 +1,3 @@
 //! Command line tools: the load generator and file inspectors.
+
+pub mod bench;

@@ -13,12 +13,11 @@ use jute::txn::{
 use jute::{Acl, ErrorCode, Stat, StatPersisted};
 
 use super::arena::{NodeId, Znode};
-use super::fired::{Events, Fired};
+use super::fired::{EventKind, Events, Fired, Table};
 use super::owner::{ttl_owner, CONTAINER_OWNER};
 use super::quota::{root_of, stats_path, QuotaText, LIMITS_NAME, STATS_NAME};
 use super::replica::{client_stat, Replica};
 use crate::types::{SessionId, Zxid};
-use crate::watch::{EventKind, Table};
 
 /// What became of a transaction: all that its reply needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -219,13 +218,8 @@ impl Replica {
         let id = self.index.find(&self.arena, parent, name).ok_or(ErrorCode::NoNode)?;
         let guard = self.acls.unless_everyone_reads(self.arena[id].acl);
         let parent_guard = self.acls.unless_everyone_reads(self.arena[parent].acl);
-        let bytes = self.arena[id].data_len() as i64;
-        self.detach_below(id);
-        self.detach(id, path);
-        if let (Some(root), LIMITS_NAME) = (root_of(above), name) {
-            self.quotas.remove(root);
-        }
-        self.add_to_quota(path, -1, -bytes);
+        self.remove_below(id);
+        self.remove(id, path);
         if let Some(path) = events.path(path) {
             let kind = EventKind::NodeDeleted;
             events.node(&path, origin.zxid, Table::Data, kind, guard.clone());
@@ -235,16 +229,28 @@ impl Replica {
         Ok(())
     }
 
+    /// Takes a node without children out, and out of its quota.
+    fn remove(&mut self, id: NodeId, path: &str) {
+        let bytes = self.arena[id].data_len() as i64;
+        self.detach(id, path);
+        if let Ok((above, LIMITS_NAME)) = split(path) {
+            if let Some(root) = root_of(above) {
+                self.quotas.remove(root);
+            }
+        }
+        self.add_to_quota(path, -1, -bytes);
+    }
+
     /// Prep lets no node with children be deleted. In a replay they can be there: a snapshot that
     /// Apache wrote while it went on has children that the log creates only later. They go, and
     /// come back when the log comes to them.
-    fn detach_below(&mut self, top: NodeId) {
+    fn remove_below(&mut self, top: NodeId) {
         while let Some(child) = self.arena[top].first_child.some() {
             let mut leaf = child;
             while let Some(child) = self.arena[leaf].first_child.some() {
                 leaf = child;
             }
-            self.detach(leaf, &self.path_of(leaf));
+            self.remove(leaf, &self.path_of(leaf));
         }
     }
 

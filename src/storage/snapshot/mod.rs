@@ -1,0 +1,56 @@
+//! Snapshots in Apache's format (`FileSnap`), plain, gzip or snappy:
+//!
+//! ```text
+//!   'ZKSN' | i32 version 2 | i64 dbid -1
+//!   i32 count, (i64 session, i32 timeout)…
+//!   i32 count, (i64 acl id, vector<ACL>)…
+//!   (ustring path, buffer data, i64 acl id, stat)…   root first, as ""; parents before children
+//!   ustring "/"
+//!   seal                                             i64 adler32 of all before | ustring "/"
+//!   i64 zxid | i32 digest version | i64 digest, seal   since 3.6, unless digests are off
+//!   i64 last zxid, seal                                since 3.9, unless switched off
+//! ```
+//!
+//! The sections behind the first seal carry no tag; their number of bytes tells them apart.
+
+mod inflate;
+mod read;
+mod snappy;
+mod write;
+
+pub use read::{read_snapshot, Event, SnapshotError, Trailer};
+pub use write::{SnapshotInfo, SnapshotWriter};
+
+/// First bytes of every snapshot.
+const HEADER: [u8; 16] = *b"ZKSN\x00\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff";
+/// A seal: checksum and the path "/".
+const SEAL_LEN: usize = 13;
+/// The digest section without its seal.
+const DIGEST_LEN: usize = 20;
+/// The last zxid's section without its seal.
+const LAST_ZXID_LEN: usize = 8;
+/// The digest version this server knows.
+pub const DIGEST_VERSION: i32 = 2;
+
+/// How a snapshot's bytes are packed (`snapshot.compression.method`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// One gzip stream.
+    Gzip,
+    /// The stream of snappy-java, which is not the framing format of snappy.
+    Snappy,
+}
+
+impl Compression {
+    /// What the file's name ends in.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Compression::None => "",
+            Compression::Gzip => ".gz",
+            Compression::Snappy => ".snappy",
+        }
+    }
+}
