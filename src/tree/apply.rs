@@ -186,7 +186,7 @@ impl Replica {
             ..StatPersisted::default()
         };
         let acl = self.acls.acquire(new.acl);
-        let id = self.attach(parent, name, new.path, new.data.map(Box::from), Some(acl), &stat);
+        let id = self.attach(parent, name, new.path, new.data, Some(acl), &stat);
         let stat = client_stat(&self.arena[id], self.options.owners);
         if let Some(root) = root_of(above) {
             match name {
@@ -350,15 +350,10 @@ impl Replica {
         let node = &mut self.arena[id];
         self.data_size -= node.data_len() as u64;
         self.data_size += data.map_or(0, <[u8]>::len) as u64;
-        match (&mut node.data, data) {
-            (Some(old), Some(new)) if !keep_old && old.len() == new.len() => {
-                old.copy_from_slice(new);
-            }
-            (old, new) => {
-                let old = std::mem::replace(old, new.map(Box::from));
-                if let Some(image) = &mut self.image {
-                    image.after_data_change(id, old);
-                }
+        if keep_old || !node.overwrite_data(data) {
+            let old = node.replace_data(data);
+            if let Some(image) = &mut self.image {
+                image.after_data_change(id, old);
             }
         }
     }
@@ -378,7 +373,7 @@ impl Replica {
         let Some(root) = self.quotas.deepest(path) else { return };
         let stats_path = stats_path(root);
         let Some(id) = self.find(&stats_path) else { return };
-        let data = self.arena[id].data.as_deref().unwrap_or_default();
+        let data = self.arena[id].data().unwrap_or_default();
         let mut text = QuotaText::parse(data).unwrap_or_default();
         text.add(count, bytes);
         self.replace_data(id, &stats_path, Some(text.to_string().as_bytes()));
