@@ -9,8 +9,8 @@ use jute::txn::{
 use jute::{Acl, Stat, StatPersisted};
 
 use super::*;
+use crate::types::{EventKind, Table};
 use crate::types::{SessionId, Zxid};
-use crate::watch::{EventKind, Table};
 
 const TIME: i64 = 1_795_223_887_849;
 
