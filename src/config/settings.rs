@@ -345,6 +345,8 @@ impl<'a> Reader<'a> {
         };
         let text = setting.value.as_str();
         let on = match key.kind {
+            // Only the zoo.cfg line of such a key is read strictly.
+            Kind::Bool if matches!(setting.place, Place::Variable(_)) => java::parse_boolean(text),
             Kind::Bool if text.eq_ignore_ascii_case("true") => true,
             Kind::Bool if text.eq_ignore_ascii_case("false") => false,
             Kind::Bool => {
