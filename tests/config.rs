@@ -254,6 +254,10 @@ fn a_member_needs_limits_and_an_id_from_the_list() {
     refused(&text.replace("syncLimit=5\n", ""), None, bad, "syncLimit is not set");
     refused(&text, None, bad, "myid file is missing");
     refused(&text, Some("9\n"), ExitCode::Unexpected, "My id 9 not in the peer list");
+    let words =
+        "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than 254";
+    let text = format!("{text}server.255=d:2888:3888\nextendedTypesEnabled=true\n");
+    refused(&text, Some("255\n"), ExitCode::Unexpected, words);
 }
 
 /// All of them ran, on a standalone server: Apache reads myid there too. It does not forgive the

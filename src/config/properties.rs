@@ -292,7 +292,7 @@ mod tests {
         let mut bytes = pieces.next().unwrap_or("").as_bytes().to_vec();
         for piece in pieces {
             bytes.push(u8::from_str_radix(&piece[..2], 16).expect("two digits"));
-            bytes.extend_from_slice(piece[2..].as_bytes());
+            bytes.extend_from_slice(&piece.as_bytes()[2..]);
         }
         bytes
     }
