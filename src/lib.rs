@@ -1,5 +1,6 @@
 //! oxkeeper: a ZooKeeper server. Modules stand in the order data meets them.
 
+pub mod limits;
 pub mod types;
 
 pub mod config;

@@ -1,3 +1,51 @@
 //! The `oxkeeper` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use oxkeeper::server::{self, Failure};
+use oxkeeper::tools::bench;
+
+/// A ZooKeeper server: Apache's protocols and files, without the pauses.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs a server in the foreground, as its zoo.cfg says
+    Serve {
+        /// zoo.cfg, or: PORT DATADIR [TICKTIME] [MAXCNXNS]
+        #[arg(required = true, num_args = 1..=4)]
+        arguments: Vec<String>,
+    },
+    /// Puts load on a server and says how it bears it
+    Bench(bench::BenchArgs),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Some(Command::Serve { arguments }) => server::serve(&arguments),
+        Some(Command::Bench(args)) => {
+            return match bench::run(&args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(e) => {
+                    eprintln!("oxkeeper bench: {e}");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        None => server::first_run(),
+    };
+    let code = match ended {
+        Ok(code) => code,
+        Err(Failure { code, line }) => {
+            eprintln!("oxkeeper: {line}");
+            code
+        }
+    };
+    ExitCode::from(code as u8)
+}

@@ -1,1 +1,17 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
+
+pub mod clock;
+mod driver;
+mod exit;
+mod log_format;
+mod options;
+mod run;
+mod snapshots;
+mod start;
+mod words;
+
+pub use exit::{ExitCode, Failure};
+pub use log_format::init as init_logging;
+pub use options::{Purge, ServerOptions};
+pub use run::Server;
+pub use start::{first_run, serve};

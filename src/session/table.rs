@@ -94,7 +94,8 @@ impl SessionTable {
     /// Tracks a session, new or read from disk, with its whole timeout ahead of it. One that is
     /// tracked already keeps its slot and is touched.
     pub fn track(&mut self, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<SessionSlot> {
-        if self.sessions.is_empty() {
+        if self.filed.is_empty() {
+            // Nobody waited for a check, so none is late.
             self.next_check_ms = self.next_tick(now_ms);
         }
         if self.sessions.contains_key(&id) {
@@ -303,10 +304,15 @@ impl SessionTable {
         i64::from(timeouts.max().unwrap_or(0))
     }
 
-    /// The first multiple of the tick after `at_ms`.
     fn next_tick(&self, at_ms: i64) -> i64 {
-        (at_ms / self.tick_ms + 1) * self.tick_ms
+        next_tick(at_ms, self.tick_ms)
     }
+}
+
+/// The first multiple of `tick_ms` after `at_ms`: where Apache's `ExpiryQueue` puts a deadline.
+/// Connections without a session use it too, with a tick of their own.
+pub fn next_tick(at_ms: i64, tick_ms: i64) -> i64 {
+    (at_ms / tick_ms + 1) * tick_ms
 }
 
 /// A check that is late by less than this part of a tick is on time.

@@ -17,29 +17,7 @@ pub use catch_up::{catch_up, Answer, Lists, NodeView, Waiting};
 pub use report::{summarize, WatchSummary};
 pub use table::WatchTable;
 
-/// What a notification tells. The numbers are those of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum EventKind {
-    /// The node came into being.
-    NodeCreated = 1,
-    /// The node went away.
-    NodeDeleted = 2,
-    /// The node's data was set.
-    NodeDataChanged = 3,
-    /// A child was created or deleted.
-    NodeChildrenChanged = 4,
-}
-
-/// The two tables of a server: a data watch is set by getData and exists, a child watch by
-/// getChildren.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Table {
-    /// Fired by creation, change and deletion of the path itself.
-    Data = 0,
-    /// Fired by changes of the path's children, and by its deletion.
-    Child = 1,
-}
+pub use crate::types::{EventKind, Table};
 
 /// How a watch behaves. Modes of one path and connection stand side by side since 3.9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

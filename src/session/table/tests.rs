@@ -112,6 +112,16 @@ fn time_without_sessions_is_no_pause() {
 }
 
 #[test]
+fn time_with_closing_sessions_only_is_no_pause() {
+    let mut t = SessionTable::new(TICK, 1, 0);
+    t.track(A, 4000, 0);
+    t.mark_closing(A);
+    assert_eq!(t.poll_timeout(), None);
+    t.track(B, 4000, 200_000);
+    assert_eq!(run(&mut t, 300_000), [(206_000, B)]);
+}
+
+#[test]
 fn a_client_that_comes_back_may_ask_for_less() {
     let mut t = SessionTable::new(TICK, 1, 0);
     t.track(A, 40_000, 0);
@@ -170,4 +180,18 @@ fn a_session_has_one_connection_here_and_the_last_one_wins() {
     assert_eq!(slot.conn(), Some(second));
     slot.detach(second);
     assert_eq!(slot.conn(), None);
+}
+
+#[test]
+fn a_touch_on_another_thread_either_saves_the_session_or_fails() {
+    for round in 0..500 {
+        let mut t = SessionTable::new(TICK, round, 0);
+        let slot = t.track(A, 4000, 0);
+        let touched = std::thread::scope(|threads| {
+            let touch = threads.spawn(|| slot.touch(5999));
+            let expired = t.expired(2000).into_iter().chain(t.expired(4000)).chain(t.expired(6000));
+            (touch.join().expect("no panic"), expired.count())
+        });
+        assert!(matches!(touched, (true, 0) | (false, 1)), "{touched:?}");
+    }
 }

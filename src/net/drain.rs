@@ -1,0 +1,155 @@
+//! What the pipeline has left for this worker: first what fired and what was answered, in the
+//! order of the transactions, then whatever that lets go. Always before a read is evaluated under
+//! the same hold of the lock, so that an event precedes every reply that can show its change.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::conn::{Conn, Phase};
+use super::requests::{self, Desk};
+use super::words::WatchReport;
+use super::worker::Worker;
+use super::{handshake, WorkerMail};
+use crate::limits;
+use crate::pipeline::{reply, Effect, Item, WorkerEffects};
+use crate::session;
+use crate::tree::{Fired, Replica};
+use crate::types::{ConnId, Now};
+
+impl Worker {
+    /// Empties the inbox. Needs the shared lock; leaves the connections that have new output in
+    /// the dirty list.
+    pub(super) fn drain(self: &Rc<Self>, replica: &Replica, now: Now) {
+        for mail in self.shared.inboxes[self.index].take() {
+            match mail {
+                WorkerMail::Effects { fired, effects } => {
+                    self.effects(replica, &fired, effects, now);
+                }
+                WorkerMail::Accepted(stream, peer) => self.accepted(stream, peer, now),
+                WorkerMail::Watches(asked) => {
+                    // Whoever asked may be gone.
+                    let _ = asked.send(WatchReport::of(&self.watches.borrow()));
+                }
+            }
+        }
+    }
+
+    fn effects(
+        self: &Rc<Self>,
+        replica: &Replica,
+        fired: &Arc<Vec<Fired>>,
+        effects: WorkerEffects,
+        now: Now,
+    ) {
+        let mut next_fired = 0;
+        for item in &effects.items {
+            self.fire(&fired[next_fired..item.fired_before]);
+            next_fired = item.fired_before;
+            self.item(replica, &effects.bytes, item, now);
+        }
+        self.fire(&fired[next_fired..]);
+    }
+
+    /// Tells this worker's watchers of changes.
+    fn fire(&self, changes: &[Fired]) {
+        let mut watches = self.watches.borrow_mut();
+        if watches.is_empty() {
+            return;
+        }
+        let mut told: Vec<ConnId> = Vec::new();
+        for change in changes {
+            told.clear();
+            watches.fire(change.path(), change.kind, change.table, &mut told);
+            for id in &told {
+                if let Some(conn) = self.find(*id) {
+                    self.notify(&conn, change);
+                }
+            }
+        }
+    }
+
+    /// A client that may not read the znode hears nothing (its one-shot watch is used up).
+    fn notify(&self, conn: &Rc<Conn>, change: &Fired) {
+        let mut state = conn.state.borrow_mut();
+        if !matches!(state.phase, Phase::Open { .. }) {
+            return;
+        }
+        if let Some(acl) = &change.acl {
+            if !self.shared.auth.may_read(acl, &state.identities) {
+                return;
+            }
+        }
+        if state.unsent() > limits::OUTPUT_BYTES_MAX {
+            tracing::warn!("Closing {}: it does not take its watch events", conn.stats.peer);
+            state.phase = Phase::Dead;
+        } else {
+            reply::notification(&mut state.out, change.zxid, change.kind as i32, change.path());
+            super::stats::ConnStats::add(&conn.stats.sent, 1);
+        }
+        drop(state);
+        self.mark_dirty(conn);
+    }
+
+    fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
+        if matches!(item.effect, Effect::Reply { .. } | Effect::Opened { .. } | Effect::Refused) {
+            self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Effect::Reply { origin, .. } = &item.effect {
+            let large = i64::from(origin.large_bytes);
+            self.shared.large_bytes.fetch_sub(large, Ordering::Relaxed);
+        }
+        let Some(conn) = self.find(item.conn) else { return };
+        match &item.effect {
+            Effect::Reply { frame, origin, op, zxid, then_close } => {
+                let mut state = conn.state.borrow_mut();
+                state.out.raw(&bytes[frame.clone()]);
+                state.lane.answered();
+                requests::answered(
+                    &self.shared,
+                    &conn,
+                    *op,
+                    origin.xid,
+                    *zxid,
+                    now,
+                    origin.received_ms,
+                );
+                if *then_close {
+                    state.close();
+                }
+                let mut watches = self.watches.borrow_mut();
+                let mut asks = self.asks.borrow_mut();
+                let mut desk = Desk {
+                    shared: &self.shared,
+                    replica: Some(replica),
+                    watches: &mut watches,
+                    asks: &mut asks,
+                    now,
+                };
+                requests::unpark(&mut desk, &conn, &mut state);
+                if state.stalled {
+                    conn.signal();
+                }
+            }
+            Effect::Opened { slot, timeout_ms } => {
+                let mut state = conn.state.borrow_mut();
+                let Phase::Opening { has_read_only } = state.phase else { return };
+                let id = slot.id();
+                let granted = Some((id, session::password(id), *timeout_ms));
+                reply::connected(&mut state.out, granted, has_read_only);
+                state.phase = Phase::Open { slot: Arc::clone(slot) };
+                conn.stats.session.store(id.0, Ordering::Relaxed);
+                conn.stats.timeout_ms.store(*timeout_ms, Ordering::Relaxed);
+                conn.signal();
+            }
+            Effect::Refused => {
+                let mut state = conn.state.borrow_mut();
+                if let Phase::Opening { has_read_only } = state.phase {
+                    handshake::refuse(&mut state, has_read_only);
+                }
+            }
+            Effect::Close => conn.state.borrow_mut().close(),
+        }
+        self.mark_dirty(&conn);
+    }
+}

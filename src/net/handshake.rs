@@ -1,0 +1,93 @@
+//! The first frame of a connection: a session, new or resumed (Apache's
+//! `ZooKeeperServer.processConnectRequest`). The order of the refusals is Apache's, but that the
+//! password is checked before anything happens to the connection that holds the session.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jute::proto::ConnectRequest;
+use jute::{Decode, OpCode};
+
+use super::conn::{Conn, Phase, State};
+use super::shared::Shared;
+use crate::pipeline::{reply, Ask, Origin, Request};
+use crate::session::{self, SessionCost};
+use crate::types::{Now, SessionId, Zxid};
+
+/// Takes the handshake in: leaves the connection opening, refused or closed.
+pub(super) fn connect(
+    shared: &Shared,
+    conn: &Conn,
+    state: &mut State,
+    frame: &[u8],
+    now: Now,
+    asks: &mut Vec<Ask>,
+) {
+    let Ok(request) = ConnectRequest::from_bytes(frame) else {
+        tracing::warn!("Closing {}: its first frame is no connect request", conn.stats.peer);
+        return state.close();
+    };
+    let cost = if request.session_id == 0 { SessionCost::Global } else { SessionCost::Renew };
+    if !shared.admits(cost, now) {
+        tracing::info!("Closing {}: connection throttled", conn.stats.peer);
+        return state.close();
+    }
+    let last_applied = shared.last_applied();
+    if Zxid(request.last_zxid_seen) > last_applied {
+        tracing::info!(
+            "Refusing session {:#x} request for client {} as it has seen zxid {:#x} our last \
+             zxid is {} client must try another server",
+            request.session_id,
+            conn.stats.peer,
+            request.last_zxid_seen,
+            last_applied,
+        );
+        return state.close();
+    }
+    let has_read_only = request.read_only.is_some();
+    let min = shared.settings.min_session_timeout_ms;
+    let max = shared.settings.max_session_timeout_ms;
+    let timeout_ms = request.timeout_ms.clamp(min, max.max(min));
+    if request.session_id == 0 {
+        let session = SessionId(shared.next_session.fetch_add(1, Ordering::Relaxed));
+        asks.push(Ask::Write(new_session(conn, state, session, timeout_ms, now)));
+    } else {
+        let session = SessionId(request.session_id);
+        if request.password != Some(&session::password(session)[..]) {
+            tracing::warn!("Incorrect password from {} for session {session}", conn.stats.peer);
+            return refuse(state, has_read_only);
+        }
+        asks.push(Ask::Resume { session, conn: conn.stats.id, timeout_ms });
+    }
+    shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    state.phase = Phase::Opening { has_read_only };
+}
+
+/// Tells the client that its session is not to be had, and closes.
+pub(super) fn refuse(state: &mut State, has_read_only: bool) {
+    reply::connected(&mut state.out, None, has_read_only);
+    state.close();
+}
+
+fn new_session(
+    conn: &Conn,
+    state: &State,
+    session: SessionId,
+    timeout_ms: i32,
+    now: Now,
+) -> Request {
+    Request {
+        session,
+        origin: Some(Origin {
+            conn: conn.stats.id,
+            xid: 0,
+            received_ms: now.mono_ms,
+            large_bytes: 0,
+        }),
+        op: OpCode::CreateSession,
+        body: Bytes::new(),
+        identities: Arc::clone(&state.identities),
+        session_timeout_ms: timeout_ms,
+    }
+}

@@ -1,0 +1,76 @@
+//! Sockets: bound, accepted, set up and hung up.
+
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::shared::{Shared, WorkerMail};
+
+/// How many bytes of unread input are thrown away before a socket is closed.
+const DISCARD_BYTES_MAX: usize = 1 << 20;
+
+/// Listens on `address`. A backlog of -1 is the platform's (Java takes 50).
+pub fn bind(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(if backlog > 0 { backlog } else { 50 })?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Accepts connections and deals them out, until the server stops.
+pub async fn accept(shared: Arc<Shared>, listener: std::net::TcpListener) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let mut next = 0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let worker = next;
+                next = (next + 1) % shared.inboxes.len();
+                // The worker registers it with its own runtime.
+                if let Ok(stream) = stream.into_std() {
+                    shared.inboxes[worker].leave(WorkerMail::Accepted(stream, peer));
+                    shared.inboxes[worker].ring();
+                }
+            }
+            Err(e) => {
+                // Out of descriptors, or a client that went before it was accepted.
+                tracing::warn!("Error accepting new connection: {e}");
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+/// Prepares an accepted socket: no delay, no lingering.
+pub(super) fn adopt(stream: std::net::TcpStream, keep_alive: bool) -> io::Result<TcpStream> {
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    if keep_alive {
+        SockRef::from(&stream).set_keepalive(true)?;
+    }
+    TcpStream::from_std(stream)
+}
+
+/// Says goodbye so that what was written last still arrives: a socket closed over unread input
+/// would reset the connection instead.
+pub(super) fn hang_up(stream: &TcpStream) {
+    let socket = SockRef::from(stream);
+    // Either may fail when the peer was faster; the socket is closed all the same.
+    let _ = socket.shutdown(Shutdown::Write);
+    let mut sink = [0u8; 4096];
+    let mut discarded = 0;
+    while let Ok(n) = stream.try_read(&mut sink) {
+        discarded += n;
+        if n == 0 || discarded > DISCARD_BYTES_MAX {
+            break;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! From a frame to a reply, a place in the lane, or an ask to the pipeline.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jute::proto::{AuthPacket, RequestHeader, SaslToken};
+use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
+
+use super::conn::{Conn, Phase, State};
+use super::shared::Shared;
+use crate::auth::AuthOutcome;
+use crate::pipeline::finalize::{self, ReadContext};
+use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict};
+use crate::session::SessionSlot;
+use crate::tree::Replica;
+use crate::types::{Now, Zxid};
+use crate::watch::WatchTable;
+
+/// What stands in front of a request's body.
+const REQUEST_HEADER_BYTES: usize = 8;
+
+/// What a worker lends to the handling of one request.
+pub(super) struct Desk<'a> {
+    pub shared: &'a Shared,
+    /// The replica, when the worker holds the shared lock.
+    pub replica: Option<&'a Replica>,
+    pub watches: &'a mut WatchTable,
+    pub asks: &'a mut Vec<Ask>,
+    pub now: Now,
+}
+
+/// Whether a frame could be dealt with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Dealt {
+    Done,
+    /// It is a read whose turn it is: come again with the replica.
+    NeedsReplica,
+}
+
+/// Deals with one frame of a connection that has a session.
+pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: &[u8]) -> Dealt {
+    let mut reader = Reader::new(frame);
+    let Ok(header) = RequestHeader::decode(&mut reader) else {
+        tracing::warn!("Closing {}: a frame without a request header", conn.stats.peer);
+        state.close();
+        return Dealt::Done;
+    };
+    let body = reader.remaining();
+    let op = OpCode::from_code(header.op);
+    match op {
+        Some(OpCode::Auth) => auth(desk, conn, state, header.xid, body),
+        Some(OpCode::Sasl) => sasl(conn, state, header.xid, body),
+        _ if !is_authenticated(desk, state) => {
+            let code = ErrorCode::SessionClosedRequireSaslAuth;
+            reply::header_only(&mut state.out, header.xid, Zxid::ZERO, code);
+            state.close();
+        }
+        Some(op) if is_request(op) => return request(desk, conn, state, op, header.xid, body),
+        _ => {
+            // Out of turn, and with no zxid at all: Apache answers unknown operations so.
+            let code = ErrorCode::Unimplemented;
+            reply::header_only(&mut state.out, header.xid, Zxid::NONE, code);
+            state.close();
+        }
+    }
+    Dealt::Done
+}
+
+/// What a client may ask. deleteContainer and createSession are the server's own.
+fn is_request(op: OpCode) -> bool {
+    finalize::is_read(op)
+        || (op.is_write() && !matches!(op, OpCode::DeleteContainer | OpCode::CreateSession))
+}
+
+fn request(
+    desk: &mut Desk<'_>,
+    conn: &Conn,
+    state: &mut State,
+    op: OpCode,
+    xid: i32,
+    body: &[u8],
+) -> Dealt {
+    let Phase::Open { slot } = &state.phase else { return Dealt::Done };
+    let slot = Arc::clone(slot);
+    let is_plain_read = !op.is_write() && op != OpCode::Ping;
+    if is_plain_read && desk.replica.is_none() && state.lane.outstanding() == 0 {
+        return Dealt::NeedsReplica;
+    }
+    if slot.is_closing() {
+        // The session is on its way out: nothing of it is answered any more.
+        return Dealt::Done;
+    }
+    slot.touch(desk.now.mono_ms);
+    let received_ms = conn.last_read_ms.get();
+    if has_waited_too_long(desk, op, received_ms) {
+        let zxid = desk.shared.last_applied();
+        reply::header_only(&mut state.out, xid, zxid, ErrorCode::ThrottledOp);
+        return Dealt::Done;
+    }
+    match state.lane.admit(op) {
+        Verdict::Run => run(desk, conn, state, &slot, op, xid, body, received_ms),
+        Verdict::Submit => {
+            let body = Bytes::copy_from_slice(body);
+            submit(desk, conn, state, &slot, Parked { xid, op, body, received_ms });
+        }
+        Verdict::Wait => {
+            let body = Bytes::copy_from_slice(body);
+            state.lane.park(Parked { xid, op, body, received_ms });
+        }
+        Verdict::Drop => {}
+    }
+    Dealt::Done
+}
+
+/// `throttled_op_wait_time`. Pings and the end of a session are never refused.
+fn has_waited_too_long(desk: &Desk<'_>, op: OpCode, received_ms: i64) -> bool {
+    let Some(max) = desk.shared.settings.requests.wait_ms_max else { return false };
+    desk.now.mono_ms - received_ms > max && !matches!(op, OpCode::Ping | OpCode::CloseSession)
+}
+
+/// Lets go whatever was parked and has its turn now. Needs the replica.
+pub(super) fn unpark(desk: &mut Desk<'_>, conn: &Conn, state: &mut State) {
+    while let Phase::Open { slot } = &state.phase {
+        let slot = Arc::clone(slot);
+        match state.lane.next_turn() {
+            Some((Verdict::Run, p)) => {
+                run(desk, conn, state, &slot, p.op, p.xid, &p.body, p.received_ms);
+            }
+            Some((_, parked)) => submit(desk, conn, state, &slot, parked),
+            None => return,
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run(
+    desk: &mut Desk<'_>,
+    conn: &Conn,
+    state: &mut State,
+    slot: &SessionSlot,
+    op: OpCode,
+    xid: i32,
+    body: &[u8],
+    received_ms: i64,
+) {
+    match desk.replica {
+        Some(replica) => {
+            let mut cx = ReadContext {
+                replica,
+                auth: &desk.shared.auth,
+                watches: desk.watches,
+                conn: conn.stats.id,
+                session: slot.id(),
+                identities: &state.identities,
+            };
+            finalize::read(&mut cx, op, xid, body, &mut state.out);
+        }
+        None => {
+            assert!(op == OpCode::Ping, "only a ping is answered without the replica");
+            finalize::ping(desk.shared.last_applied(), &mut state.out);
+        }
+    }
+    let zxid = desk.shared.last_applied();
+    answered(desk.shared, conn, op, xid, zxid, desk.now, received_ms);
+}
+
+fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
+    let Parked { xid, op, body, received_ms } = parked;
+    desk.shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    let large_bytes = desk.shared.large_size(body.len() + REQUEST_HEADER_BYTES) as u32;
+    desk.shared.large_bytes.fetch_add(i64::from(large_bytes), Ordering::Relaxed);
+    desk.asks.push(Ask::Write(Request {
+        session: slot.id(),
+        origin: Some(Origin { conn: conn.stats.id, xid, received_ms, large_bytes }),
+        op,
+        body,
+        identities: Arc::clone(&state.identities),
+        session_timeout_ms: 0,
+    }));
+}
+
+/// Counts an answer.
+pub(super) fn answered(
+    shared: &Shared,
+    conn: &Conn,
+    op: OpCode,
+    xid: i32,
+    zxid: Zxid,
+    now: Now,
+    received_ms: i64,
+) {
+    let latency_ms = (now.mono_ms - received_ms).max(0);
+    conn.stats.answered(op.code(), xid, zxid.0, now.mono_ms, latency_ms);
+    shared.totals.answered(latency_ms as u64);
+}
+
+/// auth: answered at once, in front of whatever is still on its way. Counts for what follows.
+fn auth(desk: &Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
+    let Ok(packet) = AuthPacket::from_bytes(body) else {
+        tracing::warn!("Closing {}: an auth packet that can't be read", conn.stats.peer);
+        return state.close();
+    };
+    let scheme = packet.scheme.as_deref().unwrap_or("");
+    match desk.shared.auth.authenticate(scheme, packet.auth, conn.stats.peer.ip()) {
+        AuthOutcome::Accepted(new) => {
+            let mut identities = state.identities.to_vec();
+            for id in new {
+                if !identities.contains(&id) {
+                    identities.push(id);
+                }
+            }
+            state.identities = identities.into();
+            reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::Ok);
+        }
+        AuthOutcome::Refused => {
+            tracing::warn!("Authentication failed for scheme {scheme:?} from {}", conn.stats.peer);
+            reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::AuthFailed);
+            state.close();
+        }
+        AuthOutcome::TryAnotherServer => state.close(),
+    }
+}
+
+/// sasl, without SASL being configured: an empty answer, and on it goes.
+fn sasl(conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
+    match SaslToken::from_bytes(body) {
+        Ok(SaslToken { token: Some(_) }) => {
+            reply::frame(&mut state.out, xid, Zxid::ZERO, Ok(()), |w| {
+                SaslToken { token: None }.encode(w);
+            });
+        }
+        _ => {
+            tracing::warn!("Closing {}: a sasl packet without a token", conn.stats.peer);
+            state.close();
+        }
+    }
+}
+
+/// Whether the connection has an identity of a scheme that is asked for, if one is.
+fn is_authenticated(desk: &Desk<'_>, state: &State) -> bool {
+    let Some(schemes) = &desk.shared.settings.required_schemes else { return true };
+    state.identities.iter().any(|id| schemes.iter().any(|s| s == id.scheme()))
+}

@@ -1,0 +1,383 @@
+//! One worker: a thread, its runtime, its connections, their watches.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::LocalSet;
+
+use super::conn::{Conn, Event, Phase, State};
+use super::frames::{front, Front};
+use super::requests::{self, Dealt, Desk};
+use super::shared::Shared;
+use super::stats::{ConnStats, TooMany};
+use super::{handshake, listener};
+use crate::limits;
+use crate::pipeline::Ask;
+use crate::types::{ConnId, Now};
+use crate::watch::WatchTable;
+
+/// A worker's state. Everything runs on one thread; borrows never reach over an await.
+pub(super) struct Worker {
+    pub shared: Arc<Shared>,
+    pub index: usize,
+    pub watches: RefCell<WatchTable>,
+    pub asks: RefCell<Vec<Ask>>,
+    conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
+    next_serial: Cell<u64>,
+    dirty: RefCell<Vec<Rc<Conn>>>,
+    scratch: RefCell<Vec<u8>>,
+}
+
+/// Runs worker `index` until the server stops.
+pub fn run(shared: Arc<Shared>, index: usize, hash_seed: u64) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let worker = Rc::new(Worker {
+        shared,
+        index,
+        watches: RefCell::new(WatchTable::new(hash_seed)),
+        asks: RefCell::new(Vec::new()),
+        conns: RefCell::new(HashMap::new()),
+        next_serial: Cell::new(1),
+        dirty: RefCell::new(Vec::new()),
+        scratch: RefCell::new(vec![0; limits::READ_BYTES_PER_WAKE_UP]),
+    });
+    let local = LocalSet::new();
+    runtime.block_on(local.run_until(worker.serve()));
+    Ok(())
+}
+
+impl Worker {
+    /// Sees to the inbox and to idle connections until the server stops.
+    async fn serve(self: Rc<Self>) {
+        let mut sweep = tokio::time::interval(Duration::from_millis(limits::SWEEP_MS));
+        while !self.shared.is_stopping() {
+            tokio::select! {
+                () = self.shared.inboxes[self.index].wake.notified() => self.turn(),
+                _ = sweep.tick() => self.sweep(),
+            }
+        }
+        for conn in self.conns.borrow().values() {
+            conn.flush();
+        }
+    }
+
+    /// Drains the inbox under the lock, then writes.
+    fn turn(self: &Rc<Self>) {
+        let now = (self.shared.clock)();
+        {
+            let replica = self.shared.replica.read().expect("the pipeline aborts on a panic");
+            self.drain(&replica, now);
+        }
+        self.after_turn();
+    }
+
+    /// Hands over what was asked and writes what was answered.
+    fn after_turn(&self) {
+        self.shared.asks.push(&mut self.asks.borrow_mut());
+        let mut dirty = self.dirty.take();
+        for conn in dirty.drain(..) {
+            conn.dirty.set(false);
+            conn.flush();
+        }
+        // Keeps the list's memory.
+        self.dirty.replace(dirty);
+    }
+
+    pub fn find(&self, id: ConnId) -> Option<Rc<Conn>> {
+        self.conns.borrow().get(&id).cloned()
+    }
+
+    /// Puts the connection on the list of those to flush.
+    pub fn mark_dirty(&self, conn: &Rc<Conn>) {
+        if !conn.dirty.replace(true) {
+            self.dirty.borrow_mut().push(Rc::clone(conn));
+        }
+    }
+
+    /// Takes a new connection in, or turns it away without a byte.
+    pub fn accepted(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, now: Now) {
+        let id = ConnId::new(self.index as u16, self.next_serial.get());
+        self.next_serial.set(self.next_serial.get() + 1);
+        let stats = Arc::new(ConnStats::new(id, peer, now.wall_ms));
+        let settings = &self.shared.settings;
+        let admitted =
+            self.shared.registry.admit(&stats, settings.max_per_ip, settings.max_connections);
+        match admitted {
+            Ok(()) => {}
+            Err(TooMany::FromAddress(max)) => {
+                tracing::warn!("Too many connections from /{} - max is {max}", peer.ip());
+                return;
+            }
+            Err(TooMany::Altogether(max)) => {
+                tracing::warn!("Too many connections - max is {max}, refusing {peer}");
+                return;
+            }
+        }
+        match listener::adopt(stream, settings.tcp_keep_alive) {
+            Ok(stream) => {
+                let conn = Rc::new(Conn::new(stream, stats, now.mono_ms));
+                self.conns.borrow_mut().insert(id, Rc::clone(&conn));
+                tokio::task::spawn_local(Rc::clone(self).converse(conn));
+            }
+            Err(e) => {
+                tracing::warn!("Closing {peer}: its socket can't be set up: {e}");
+                self.shared.registry.remove(&stats);
+            }
+        }
+    }
+
+    /// One connection's life.
+    async fn converse(self: Rc<Self>, conn: Rc<Conn>) {
+        while !conn.state.borrow().is_finished() {
+            match poll_fn(|cx| conn.poll_event(cx)).await {
+                Event::Signal => {
+                    self.go_on(&conn);
+                    conn.flush_if_writable();
+                }
+                Event::Readable => self.read(&conn),
+                Event::Writable => {
+                    conn.flush();
+                    self.go_on(&conn);
+                }
+            }
+        }
+        self.part(&conn);
+    }
+
+    fn part(&self, conn: &Rc<Conn>) {
+        let id = conn.stats.id;
+        self.conns.borrow_mut().remove(&id);
+        self.watches.borrow_mut().drop_conn(id);
+        self.shared.registry.remove(&conn.stats);
+        let dead = matches!(conn.state.borrow().phase, Phase::Dead);
+        if !dead {
+            listener::hang_up(&conn.stream);
+        }
+    }
+
+    /// Reads what the socket has and deals with it.
+    fn read(self: &Rc<Self>, conn: &Rc<Conn>) {
+        let now = (self.shared.clock)();
+        let mut scratch = self.scratch.borrow_mut();
+        let kept = {
+            let mut state = conn.state.borrow_mut();
+            std::mem::take(&mut state.input)
+        };
+        match conn.stream.try_read(&mut scratch) {
+            Ok(0) => conn.state.borrow_mut().phase = Phase::Dead,
+            Ok(n) => {
+                conn.last_read_ms.set(now.mono_ms);
+                self.shared.totals.bytes_received.fetch_add(n as u64, Ordering::Relaxed);
+                if kept.is_empty() {
+                    let used = self.consume(conn, &scratch[..n], now);
+                    conn.keep(&scratch[used..n]);
+                } else {
+                    let mut joined = kept;
+                    joined.extend_from_slice(&scratch[..n]);
+                    let used = self.consume(conn, &joined, now);
+                    joined.drain(..used);
+                    conn.keep_vec(joined);
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => conn.keep_vec(kept),
+            Err(_) => conn.state.borrow_mut().phase = Phase::Dead,
+        }
+        drop(scratch);
+        self.after_turn();
+    }
+
+    /// Deals with input that had to wait, now that something has changed.
+    fn go_on(self: &Rc<Self>, conn: &Rc<Conn>) {
+        let mut kept = {
+            let mut state = conn.state.borrow_mut();
+            if matches!(state.phase, Phase::Opening { .. }) {
+                return;
+            }
+            state.stalled = false;
+            if state.input.is_empty() {
+                return;
+            }
+            std::mem::take(&mut state.input)
+        };
+        let now = (self.shared.clock)();
+        let used = self.consume(conn, &kept, now);
+        kept.drain(..used);
+        conn.keep_vec(kept);
+        self.after_turn();
+    }
+
+    /// Deals with whole frames at the front of `input`; says how many bytes that took. Holds the
+    /// shared lock only for reads, and never for more than a bounded stretch of them.
+    fn consume(self: &Rc<Self>, conn: &Rc<Conn>, input: &[u8], now: Now) -> usize {
+        let mut used = 0;
+        let mut needs_replica = false;
+        loop {
+            let guard = needs_replica
+                .then(|| self.shared.replica.read().expect("the pipeline aborts on a panic"));
+            if let Some(replica) = &guard {
+                self.drain(replica, now);
+            }
+            let stop = {
+                let mut state = conn.state.borrow_mut();
+                let mut watches = self.watches.borrow_mut();
+                let mut asks = self.asks.borrow_mut();
+                let mut desk = Desk {
+                    shared: &self.shared,
+                    replica: guard.as_deref(),
+                    watches: &mut watches,
+                    asks: &mut asks,
+                    now,
+                };
+                self.stretch(&mut desk, conn, &mut state, input, &mut used)
+            };
+            self.mark_dirty(conn);
+            match stop {
+                Stop::Enough => return used,
+                Stop::NeedsReplica | Stop::EndOfStretch => needs_replica = true,
+            }
+        }
+    }
+
+    /// As many frames as one hold of the lock may serve.
+    fn stretch(
+        self: &Rc<Self>,
+        desk: &mut Desk<'_>,
+        conn: &Rc<Conn>,
+        state: &mut State,
+        input: &[u8],
+        used: &mut usize,
+    ) -> Stop {
+        let out_at_start = state.out.len();
+        for _ in 0..limits::REQUESTS_PER_HOLD {
+            let must_wait = match &state.phase {
+                Phase::Fresh => false,
+                Phase::Open { .. } => state.is_full() || self.is_throttled(conn, state),
+                Phase::Opening { .. } | Phase::Word | Phase::Closing | Phase::Dead => true,
+            };
+            state.stalled = must_wait;
+            if must_wait {
+                return Stop::Enough;
+            }
+            let rest = &input[*used..];
+            let fresh = matches!(state.phase, Phase::Fresh);
+            if fresh && self.take_word(conn, state, rest) {
+                *used = input.len();
+                return Stop::Enough;
+            }
+            let (frame, len) = match front(rest, desk.shared.settings.frame_bytes_max) {
+                Front::Frame(frame, len) if desk.shared.has_room_for(frame.len()) => (frame, len),
+                // Told by its length alone, before its bytes are waited for.
+                Front::Partial(len) if desk.shared.has_room_for(len - 4) => return Stop::Enough,
+                Front::Frame(..) | Front::Partial(_) => {
+                    tracing::warn!("Closing {}: rejecting large request", conn.stats.peer);
+                    state.close();
+                    return Stop::Enough;
+                }
+                Front::BadLength(len) => {
+                    complain_of_length(conn, len, desk.shared.settings.frame_bytes_max);
+                    state.close();
+                    return Stop::Enough;
+                }
+            };
+            if fresh {
+                handshake::connect(desk.shared, conn, state, frame, desk.now, desk.asks);
+            } else if requests::frame(desk, conn, state, frame) == Dealt::NeedsReplica {
+                return Stop::NeedsReplica;
+            }
+            *used += len;
+            ConnStats::add(&conn.stats.received, 1);
+            desk.shared.totals.received.fetch_add(1, Ordering::Relaxed);
+            if state.out.len() - out_at_start > limits::BYTES_PER_HOLD {
+                return Stop::EndOfStretch;
+            }
+        }
+        Stop::EndOfStretch
+    }
+
+    /// `globalOutstandingLimit`: whoever has requests in the pipeline waits for their answers
+    /// before more of his are taken. `request_throttle_max_requests`: everybody waits.
+    fn is_throttled(self: &Rc<Self>, conn: &Rc<Conn>, state: &State) -> bool {
+        let settings = &self.shared.settings;
+        let outstanding = self.shared.outstanding.load(Ordering::Relaxed);
+        let max = settings.requests.in_pipeline_max;
+        if max > 0 && outstanding >= max {
+            tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
+            return true;
+        }
+        state.lane.outstanding() > 0 && outstanding > settings.outstanding_max
+    }
+
+    /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
+    /// its buckets of ten seconds).
+    fn sweep(self: &Rc<Self>) {
+        let now = (self.shared.clock)();
+        let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
+        for conn in self.conns.borrow().values() {
+            let mut state = conn.state.borrow_mut();
+            let timeout = match &state.phase {
+                Phase::Open { .. } => i64::from(conn.stats.timeout_ms.load(Ordering::Relaxed)),
+                _ => self.shared.settings.sessionless_timeout_ms,
+            };
+            let deadline = ((conn.last_read_ms.get() + timeout) / bucket + 1) * bucket;
+            if now.mono_ms >= deadline {
+                state.phase = Phase::Dead;
+                drop(state);
+                conn.signal();
+            }
+        }
+    }
+}
+
+/// Why a stretch of frames ended.
+enum Stop {
+    /// Nothing more can be done with the input now.
+    Enough,
+    NeedsReplica,
+    /// The lock has been held long enough.
+    EndOfStretch,
+}
+
+impl Conn {
+    /// Keeps unused input for later.
+    fn keep(&self, rest: &[u8]) {
+        if !rest.is_empty() {
+            self.keep_vec(rest.to_vec());
+        }
+    }
+
+    /// Makes the connection's task look at its input again after a while.
+    async fn look_again(self: Rc<Self>, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.signal();
+    }
+
+    fn keep_vec(&self, rest: Vec<u8>) {
+        let mut state = self.state.borrow_mut();
+        if !matches!(state.phase, Phase::Closing | Phase::Dead) {
+            state.input = rest;
+        }
+    }
+
+    /// Writes if there is something to write.
+    fn flush_if_writable(&self) {
+        if self.state.borrow().has_output() {
+            self.flush();
+        }
+    }
+}
+
+fn complain_of_length(conn: &Conn, len: i32, max: usize) {
+    tracing::warn!(
+        "Len error. A message from /{} with advertised length of {len} is either a malformed \
+         message or too large to process (length is greater than jute.maxbuffer={max})",
+        conn.stats.peer
+    );
+}

@@ -1,0 +1,125 @@
+//! The pipeline thread: asks in, log, replica, effects out. It alone writes the replica.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock;
+use super::snapshots::Snapshots;
+use crate::disk::RealDisk;
+use crate::limits;
+use crate::net::{Shared, WorkerMail};
+use crate::peer::{Input, Output, Peer};
+use crate::pipeline::{commit, Ask, Batch};
+use crate::storage::{StorageError, TxnLog};
+
+/// Longest sleep without anything to do, ms.
+const IDLE_MS: i64 = 1000;
+
+/// What the pipeline thread owns.
+pub(super) struct Driver {
+    pub shared: Arc<Shared>,
+    pub peer: Peer,
+    pub log: TxnLog<RealDisk>,
+    pub snapshots: Snapshots,
+}
+
+impl Driver {
+    /// Runs until the server stops, or until the log can't be trusted any more: then nothing is
+    /// answered that was not on disk before.
+    pub fn run(mut self) -> Result<(), StorageError> {
+        let mut asks: Vec<Ask> = Vec::new();
+        loop {
+            self.shared.asks.take(&mut asks, self.patience());
+            let stopping = self.shared.is_stopping();
+            while !asks.is_empty() {
+                let rest = asks.split_off(asks.len().min(limits::TXNS_PER_BATCH));
+                self.ask(&mut asks);
+                asks = rest;
+                self.work()?;
+            }
+            self.tick();
+            self.work()?;
+            if stopping {
+                return self.finish();
+            }
+        }
+    }
+
+    fn ask(&mut self, asks: &mut Vec<Ask>) {
+        let now = clock::now();
+        let replica = self.shared.replica.read().expect("only this thread writes it");
+        for ask in asks.drain(..) {
+            self.peer.handle(now, &replica, Input::Ask(ask));
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = clock::now();
+        if self.peer.poll_timeout().is_some_and(|at| now.mono_ms >= at) {
+            let replica = self.shared.replica.read().expect("only this thread writes it");
+            self.peer.handle(now, &replica, Input::Timeout);
+        }
+    }
+
+    /// Does what the peer wants until it wants nothing more.
+    fn work(&mut self) -> Result<(), StorageError> {
+        loop {
+            let mut appended = None;
+            while let Some(output) = self.peer.poll_output() {
+                match output {
+                    Output::Append { batch, upto } => {
+                        for (zxid, record) in batch.records() {
+                            self.log.append(zxid, record)?;
+                        }
+                        appended = Some(upto);
+                    }
+                    Output::Commit { batch } => self.commit(&batch),
+                    Output::TakeSnapshot => {
+                        self.log.roll()?;
+                        self.snapshots.take(&self.shared);
+                    }
+                }
+            }
+            let Some(upto) = appended else { return Ok(()) };
+            self.log.sync()?;
+            let replica = self.shared.replica.read().expect("only this thread writes it");
+            self.peer.handle(clock::now(), &replica, Input::Persisted { upto });
+        }
+    }
+
+    /// Applies a batch and leaves its effects with the workers before anybody can read it.
+    fn commit(&mut self, batch: &Batch) {
+        let workers = self.shared.inboxes.len();
+        let effects = {
+            let mut replica = self.shared.replica.write().expect("only this thread writes it");
+            let effects = commit(&mut replica, batch, workers);
+            self.shared.last_applied.store(effects.last_zxid.0, Ordering::Release);
+            let parts = effects.workers.into_iter().zip(&self.shared.inboxes);
+            for (part, inbox) in parts {
+                if !part.items.is_empty() || !effects.fired.is_empty() {
+                    let fired = Arc::clone(&effects.fired);
+                    inbox.leave(WorkerMail::Effects { fired, effects: part });
+                }
+            }
+            effects.last_zxid
+        };
+        for inbox in &self.shared.inboxes {
+            inbox.ring();
+        }
+        let replica = self.shared.replica.read().expect("only this thread writes it");
+        self.peer.handle(clock::now(), &replica, Input::Applied { zxid: effects });
+    }
+
+    fn patience(&self) -> Duration {
+        let now = clock::now().mono_ms;
+        let at = self.peer.poll_timeout().unwrap_or(now + IDLE_MS).min(now + IDLE_MS);
+        Duration::from_millis((at - now).max(0) as u64)
+    }
+
+    fn finish(mut self) -> Result<(), StorageError> {
+        self.log.sync()?;
+        self.snapshots.wait();
+        Ok(())
+    }
+}

@@ -1,0 +1,33 @@
+//! What a standalone server must be told, resolved from a configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::net;
+use crate::peer::PeerOptions;
+use crate::storage::{Compression, TxnLogOptions};
+use crate::tree::TreeOptions;
+
+/// Everything a standalone server is started with.
+pub struct ServerOptions {
+    pub data_dir: PathBuf,
+    pub data_log_dir: Option<PathBuf>,
+    pub client_address: SocketAddr,
+    pub listen_backlog: i32,
+    pub tree: TreeOptions,
+    pub peer: PeerOptions,
+    pub log: TxnLogOptions,
+    pub compression: Compression,
+    pub trust_empty_snapshot: bool,
+    pub create_dirs: bool,
+    pub workers: usize,
+    pub net: net::Settings,
+    pub purge: Option<Purge>,
+}
+
+/// `autopurge.*`.
+#[derive(Debug, Clone, Copy)]
+pub struct Purge {
+    pub retain: usize,
+    pub every_hours: u64,
+}

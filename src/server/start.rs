@@ -1,0 +1,252 @@
+//! From the command line to a running server.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::exit::{ExitCode, Failure};
+use super::log_format;
+use super::options::{Purge, ServerOptions};
+use super::run::Server;
+use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
+use crate::config::{
+    self, AuthProvider, Config, ConfigError, Finding, JvmFlags, Severity, SnapshotCompression,
+};
+use crate::net;
+use crate::peer::{PeerOptions, ReaperOptions};
+use crate::pipeline::PrepOptions;
+use crate::session::{ThrottleConfig, Weights};
+use crate::storage::{Compression, TxnLogOptions};
+use crate::tree::{OwnerRules, TreeOptions};
+
+/// `oxkeeper serve`: a configuration file, or Apache's `port datadir [ticktime] [maxcnxns]`.
+pub fn serve(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let jvm = jvm_flags();
+    let read = |path: &str| std::fs::read(path);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (config, findings) = match arguments[..] {
+        [file] => Config::load(file, &jvm, &read),
+        _ => Config::from_arguments(&arguments, &jvm),
+    }
+    .map_err(refused)?;
+    log_format::init();
+    report(&findings);
+    start(config)?.run()
+}
+
+/// `oxkeeper` alone: a standalone server in `./data`, and a hint what to try.
+pub fn first_run() -> Result<ExitCode, Failure> {
+    let (config, findings) = Config::default_first_run(&jvm_flags()).map_err(refused)?;
+    log_format::init();
+    report(&findings);
+    let server = start(config)?;
+    let address = server
+        .client_address()
+        .map_err(|e| Failure::new(ExitCode::Unexpected, format!("no address: {e}")))?;
+    let port = address.port();
+    println!("oxkeeper serves ZooKeeper clients on port {port}; its data is in ./data");
+    println!("Try, from another terminal:");
+    println!("    echo srvr | nc localhost {port}");
+    println!("    oxkeeper bench --server localhost:{port}     (or zkCli.sh, kazoo, curator ...)");
+    println!("With a configuration of your own: oxkeeper serve PATH/zoo.cfg. Ctrl-C stops it.");
+    server.run()
+}
+
+fn start(config: Config) -> Result<Server, Failure> {
+    if config.role() == config::Role::Ensemble {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "this configuration names an ensemble (server.N lines); this version serves \
+             standalone only: leave at most one server.N line",
+        ));
+    }
+    Server::start(resolve(&config)?, auth_rules(&config.auth))
+}
+
+fn jvm_flags() -> JvmFlags {
+    let variable = |name| std::env::var(name).ok();
+    JvmFlags::from_variables(
+        variable("SERVER_JVMFLAGS").as_deref(),
+        variable("JVMFLAGS").as_deref(),
+    )
+}
+
+fn refused(error: ConfigError) -> Failure {
+    let code = match error.exit.status() {
+        2 => ExitCode::Invocation,
+        3 => ExitCode::DataDir,
+        4 => ExitCode::AdminServer,
+        _ => ExitCode::Unexpected,
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn report(findings: &[Finding]) {
+    for finding in findings {
+        match finding.severity {
+            Severity::Warning => tracing::warn!("{finding}"),
+            _ => tracing::info!("{finding}"),
+        }
+    }
+}
+
+fn auth_rules(config: &config::Auth) -> Auth {
+    let algorithm = match config.digest_algorithm {
+        config::DigestAlgorithm::Sha1 => DigestAlgorithm::Sha1,
+        config::DigestAlgorithm::Sha224 => DigestAlgorithm::Sha224,
+        config::DigestAlgorithm::Sha256 => DigestAlgorithm::Sha256,
+        config::DigestAlgorithm::Sha384 => DigestAlgorithm::Sha384,
+        config::DigestAlgorithm::Sha512 => DigestAlgorithm::Sha512,
+    };
+    let scheme = |provider: &AuthProvider| match provider {
+        AuthProvider::Ip => Some(Scheme::Ip),
+        AuthProvider::Digest => {
+            let super_digest = config.super_digest.as_ref().map(|s| s.reveal().to_owned());
+            Some(Scheme::Digest(DigestScheme { algorithm, super_digest }))
+        }
+        AuthProvider::Ensemble => {
+            Some(Scheme::Ensemble(EnsembleScheme::new(config.ensemble_names.clone())))
+        }
+        AuthProvider::Sasl | AuthProvider::X509 | AuthProvider::Key => {
+            tracing::warn!(
+                "Authentication scheme {} is configured and not served by this version",
+                provider.scheme()
+            );
+            None
+        }
+    };
+    Auth::new(config.skip_acl, config.providers.iter().filter_map(scheme).collect())
+}
+
+/// Every value of the configuration goes to the room that asks for it.
+fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
+    let seed = random_seed()?;
+    let (storage, tree) = (&config.storage, &config.tree);
+    let owners =
+        OwnerRules { extended_types: tree.extended_types, emulate_353_ttl: tree.emulate_353_ttl };
+    Ok(ServerOptions {
+        data_dir: config.data_dirs.snapshots.clone(),
+        data_log_dir: Some(config.data_dirs.logs.clone()),
+        client_address: client_address(config)?,
+        listen_backlog: config.network.listen_backlog.unwrap_or(-1),
+        tree: TreeOptions { hash_seed: seed, owners, digest_enabled: tree.digest_enabled },
+        peer: peer_options(config, owners, seed),
+        log: TxnLogOptions {
+            prealloc_bytes: kilobytes(storage.pre_alloc_size_kb),
+            size_limit_bytes: storage.txn_log_size_limit_kb.map(kilobytes),
+            force_sync: storage.force_sync,
+        },
+        compression: match storage.snapshot_compression {
+            SnapshotCompression::Plain => Compression::None,
+            SnapshotCompression::Gzip => Compression::Gzip,
+            SnapshotCompression::Snappy => Compression::Snappy,
+        },
+        trust_empty_snapshot: storage.snapshot_trust_empty,
+        create_dirs: storage.datadir_autocreate,
+        workers: workers(),
+        net: net_settings(config),
+        purge: storage.purge_interval_hours.map(|hours| Purge {
+            retain: storage.snap_retain_count.max(3) as usize,
+            every_hours: hours as u64,
+        }),
+    })
+}
+
+fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
+    let (storage, tree) = (&config.storage, &config.tree);
+    PeerOptions {
+        prep: PrepOptions {
+            owners,
+            enforce_quota: tree.enforce_quota,
+            close_session_lists: tree.close_session_txn,
+            digest: tree.digest_enabled,
+            reconfig: config.ensemble.reconfig_enabled,
+        },
+        reaper: ReaperOptions {
+            check_interval_ms: i64::from(tree.container_check_interval_ms),
+            max_per_minute: i64::from(tree.container_max_per_minute),
+            max_never_used_ms: tree.container_max_never_used_ms,
+        },
+        tick_ms: config.sessions.tick_time_ms,
+        snap_count: storage.snap_count.max(2) as u64,
+        snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
+        seed,
+    }
+}
+
+fn net_settings(config: &Config) -> net::Settings {
+    let (limits, sessions) = (&config.limits, &config.sessions);
+    let schemes = config.auth.enforced_schemes.clone();
+    net::Settings {
+        frame_bytes_max: limits.jute_max_buffer.max(0) as usize,
+        min_session_timeout_ms: sessions.min_timeout_ms,
+        max_session_timeout_ms: sessions.max_timeout_ms,
+        max_per_ip: limits.max_client_cnxns.max(0) as usize,
+        max_connections: limits.max_cnxns.max(0) as usize,
+        outstanding_max: i64::from(limits.global_outstanding_limit),
+        sessionless_timeout_ms: i64::from(sessions.sessionless_timeout_ms),
+        required_schemes: (!schemes.is_empty()).then_some(schemes),
+        tcp_keep_alive: config.network.client_tcp_keep_alive,
+        connections: connection_throttle(&config.connection_throttle),
+        requests: net::RequestLimits {
+            in_pipeline_max: i64::from(config.request_throttle.max_requests.max(0)),
+            stall_ms: config.request_throttle.stall_time_ms.max(1) as u64,
+            wait_ms_max: limits.throttled_op_wait_time_ms.map(i64::from),
+            large_above: limits.large_request_threshold.map(|bytes| bytes as usize),
+            large_bytes_max: i64::from(limits.large_request_max_bytes),
+        },
+    }
+}
+
+fn connection_throttle(config: &config::ConnectionThrottle) -> ThrottleConfig {
+    let weights =
+        config.weights.map(|w| Weights { global: w.global, renew: w.renew, local: w.local });
+    // The configuration has multiplied by the weight of a global session already, as Apache
+    // does when it reads the keys; the throttle multiplies itself.
+    let times = weights.map_or(1, |w| w.global.max(1));
+    ThrottleConfig {
+        tokens: config.tokens / times,
+        fill_time_ms: config.fill_time_ms,
+        fill_count: config.fill_count / times,
+        freeze_time_ms: config.freeze_time_ms,
+        drop_increase: config.drop_increase,
+        drop_decrease: config.drop_decrease,
+        decrease_ratio: config.decrease_ratio,
+        weights,
+    }
+}
+
+fn client_address(config: &Config) -> Result<SocketAddr, Failure> {
+    let Some(client) = &config.client else {
+        return Err(Failure::new(
+            ExitCode::Invocation,
+            "clientPort is not set: nobody could connect; write clientPort=2181",
+        ));
+    };
+    let resolved = (client.host.as_str(), client.port).to_socket_addrs().map(|mut all| all.next());
+    match resolved {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) | Err(_) => Err(Failure::new(
+            ExitCode::Invocation,
+            format!("clientPortAddress {} is no address of this machine", client.host),
+        )),
+    }
+}
+
+/// One core is the pipeline's, and the clients' if they live here.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).clamp(1, 64)
+}
+
+fn kilobytes(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0).saturating_mul(1024)
+}
+
+/// Seeds hash tables, so that nobody outside can aim at their collisions.
+fn random_seed() -> Result<u64, Failure> {
+    use std::io::Read;
+    let mut seed = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut seed))
+        .map_err(|e| Failure::new(ExitCode::Unexpected, format!("no randomness: {e}")))?;
+    Ok(u64::from_ne_bytes(seed))
+}
