@@ -9,7 +9,7 @@ use history::{create, dirs, every_type, file, log_options, recover_disk, text, S
 use jute::txn::{SetDataTxn, Txn};
 use oxkeeper::sim::{Call, SimDisk};
 use oxkeeper::storage::{
-    purge, recover, Compression, Dirs, RecoverOptions, RecoveryRefused, Recovered, Refusal, TxnLog,
+    purge, recover, Compression, Dirs, RecoverOptions, Recovered, RecoveryRefused, Refusal, TxnLog,
     TxnLogOptions,
 };
 use oxkeeper::types::{Epoch, Zxid};
@@ -507,7 +507,8 @@ fn row_26_a_snapshot_that_knows_more_than_the_logs_tells_of_a_loss() {
 #[test]
 fn row_27_names_with_more_behind_the_number_are_nobodys() {
     let (disk, server, newest) = with_snapshots(Compression::None);
-    let strays = ["snapshot.6.bak", "snapshot.9.tmp", "log.1.bak", "log.9.tmp", "log.zz", "acceptedEpoch"];
+    let strays =
+        ["snapshot.6.bak", "snapshot.9.tmp", "log.1.bak", "log.9.tmp", "log.zz", "acceptedEpoch"];
     for (i, stray) in strays.iter().enumerate() {
         let mut bytes = disk.content(&newest).unwrap();
         bytes[20] = i as u8;
