@@ -49,6 +49,19 @@ impl Default for Limits {
     }
 }
 
+/// How many bytes the frame at the front of `received` takes, its length of four included;
+/// `None` as long as it is not whole. `max_len` is `jute.maxbuffer`: a longer frame, or a negative
+/// length, is an error as soon as it is announced.
+pub fn measure_frame(received: &[u8], max_len: usize) -> Result<Option<usize>, DecodeError> {
+    let Some(len) = received.first_chunk::<4>() else { return Ok(None) };
+    let len = i32::from_be_bytes(*len);
+    let whole = usize::try_from(len).map_err(|_| DecodeError::NegativeLength(len))?;
+    if whole > max_len {
+        return Err(DecodeError::TooLong { len: whole, max: max_len });
+    }
+    Ok((received.len() - 4 >= whole).then_some(whole + 4))
+}
+
 /// A record that can be written.
 pub trait Encode {
     /// Appends the record's bytes.
@@ -92,6 +105,16 @@ impl<'a> Reader<'a> {
     /// Reads `bytes` under the given limits.
     pub fn with_limits(bytes: &'a [u8], limits: Limits) -> Self {
         Reader { bytes, limits }
+    }
+
+    /// A reader of bytes that were found inside these: the same limits hold.
+    pub fn nested<'b>(&self, bytes: &'b [u8]) -> Reader<'b> {
+        Reader { bytes, limits: self.limits }
+    }
+
+    /// Takes all that has not been read yet.
+    pub fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.bytes)
     }
 
     /// What has not been read yet.

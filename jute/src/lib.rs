@@ -15,11 +15,13 @@ mod record;
 mod text;
 
 pub mod data;
+pub mod disk;
 pub mod multi;
 pub mod proto;
+pub mod quorum;
 pub mod txn;
 
-pub use codec::{Decode, DecodeError, Encode, Limits, Reader, Writer};
+pub use codec::{measure_frame, Decode, DecodeError, Encode, Limits, Reader, Writer};
 pub use data::{Acl, Id, Stat, StatPersisted};
 pub use error_code::ErrorCode;
 pub use op::OpCode;

@@ -3,8 +3,9 @@
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::op::OpCode;
 use crate::proto::{
-    CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest, PathWatchRequest,
-    SetDataRequest,
+    CheckVersionRequest, Create2Response, CreateRequest, CreateResponse, CreateTtlRequest,
+    DeleteRequest, ErrorResponse, GetDataResponse, NamesResponse, PathWatchRequest, SetDataRequest,
+    StatResponse,
 };
 
 record! {
@@ -94,6 +95,86 @@ impl<'a> Decode<'a> for MultiRequest<'a> {
                 Some(OpCode::Check) => MultiOp::Check(CheckVersionRequest::decode(r)?),
                 Some(OpCode::GetData) => MultiOp::GetData(PathWatchRequest::decode(r)?),
                 Some(OpCode::GetChildren) => MultiOp::GetChildren(PathWatchRequest::decode(r)?),
+                _ => return Err(DecodeError::UnknownType(header.op)),
+            });
+        }
+    }
+}
+
+/// What became of one operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MultiResult<'a> {
+    Create(CreateResponse<'a>),
+    /// create2, createContainer and createTTL alike.
+    Create2(Create2Response<'a>),
+    Delete,
+    SetData(StatResponse),
+    Check,
+    GetData(GetDataResponse<'a>),
+    GetChildren(NamesResponse<'a>),
+    /// The operation failed, or stands beside one that did; 0 in front of the failing one.
+    Error(i32),
+}
+
+impl MultiResult<'_> {
+    fn header(&self) -> MultiHeader {
+        let (op, err) = match self {
+            MultiResult::Create(_) => (OpCode::Create, 0),
+            MultiResult::Create2(_) => (OpCode::Create2, 0),
+            MultiResult::Delete => (OpCode::Delete, 0),
+            MultiResult::SetData(_) => (OpCode::SetData, 0),
+            MultiResult::Check => (OpCode::Check, 0),
+            MultiResult::GetData(_) => (OpCode::GetData, 0),
+            MultiResult::GetChildren(_) => (OpCode::GetChildren, 0),
+            MultiResult::Error(err) => (OpCode::Error, *err),
+        };
+        MultiHeader { op: op.code(), done: false, err }
+    }
+}
+
+/// The answer to multi and multiRead.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MultiResponse<'a> {
+    pub results: Vec<MultiResult<'a>>,
+}
+
+impl Encode for MultiResponse<'_> {
+    fn encode(&self, w: &mut Writer) {
+        for result in &self.results {
+            result.header().encode(w);
+            match result {
+                MultiResult::Create(r) => r.encode(w),
+                MultiResult::Create2(r) => r.encode(w),
+                MultiResult::Delete | MultiResult::Check => {}
+                MultiResult::SetData(r) => r.encode(w),
+                MultiResult::GetData(r) => r.encode(w),
+                MultiResult::GetChildren(r) => r.encode(w),
+                MultiResult::Error(err) => ErrorResponse { err: *err }.encode(w),
+            }
+        }
+        MultiHeader::END.encode(w);
+    }
+}
+
+impl<'a> Decode<'a> for MultiResponse<'a> {
+    const MIN_LEN: usize = MultiHeader::MIN_LEN;
+
+    fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let mut results = Vec::new();
+        loop {
+            let header = MultiHeader::decode(r)?;
+            if header.done {
+                return Ok(MultiResponse { results });
+            }
+            results.push(match OpCode::from_code(header.op) {
+                Some(OpCode::Create) => MultiResult::Create(CreateResponse::decode(r)?),
+                Some(OpCode::Create2) => MultiResult::Create2(Create2Response::decode(r)?),
+                Some(OpCode::Delete) => MultiResult::Delete,
+                Some(OpCode::SetData) => MultiResult::SetData(StatResponse::decode(r)?),
+                Some(OpCode::Check) => MultiResult::Check,
+                Some(OpCode::GetData) => MultiResult::GetData(GetDataResponse::decode(r)?),
+                Some(OpCode::GetChildren) => MultiResult::GetChildren(NamesResponse::decode(r)?),
+                Some(OpCode::Error) => MultiResult::Error(ErrorResponse::decode(r)?.err),
                 _ => return Err(DecodeError::UnknownType(header.op)),
             });
         }

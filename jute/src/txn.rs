@@ -206,15 +206,15 @@ fn decode_close_session<'a>(r: &mut Reader<'a>) -> Result<Option<Vec<Cow<'a, str
 fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Vec<Txn<'a>>, DecodeError> {
     let count = r.i32()?.max(0) as usize;
     let have = r.remaining().len();
-    // Each part has at least its type and its length.
-    if count > have / 8 {
+    // Each part has its type, its length, and at least an error number or an empty path in it.
+    if count > have / 12 {
         return Err(DecodeError::TooMany { count, have });
     }
     let mut parts = Vec::with_capacity(count);
     for _ in 0..count {
         let kind = r.i32()?;
         let body = r.buffer()?.ok_or(DecodeError::Null)?;
-        let mut body = Reader::new(body);
+        let mut body = r.nested(body);
         parts.push(match OpCode::from_code(kind) {
             Some(OpCode::Check) => Txn::Check(CheckVersionTxn::decode(&mut body)?),
             Some(
@@ -227,6 +227,7 @@ fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Vec<Txn<'a>>, DecodeError> {
 }
 
 /// The body of a log record and of a proposal: header, transaction, digest if there is one.
+/// What is too short for a digest counts as none (Apache's `SerializeUtils`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TxnRecord<'a> {
     pub header: TxnHeader,
@@ -250,7 +251,10 @@ impl<'a> Decode<'a> for TxnRecord<'a> {
     fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let header = TxnHeader::decode(r)?;
         let txn = Txn::decode_kind(header.kind, r)?;
-        let digest = if r.remaining().is_empty() { None } else { Some(TxnDigest::decode(r)?) };
+        let digest = match r.remaining().len() {
+            TxnDigest::MIN_LEN.. => Some(TxnDigest::decode(r)?),
+            _ => None,
+        };
         Ok(TxnRecord { header, txn, digest })
     }
 }

@@ -2,7 +2,7 @@
 //! in the room `auth`.
 
 use super::error::{ConfigError, ExitCode, What};
-use super::settings::Reader;
+use super::settings::{Reader, Secret};
 use super::values::refuse;
 
 /// A shipped authentication provider.
@@ -78,7 +78,7 @@ pub struct Auth {
     pub providers: Vec<AuthProvider>,
     pub digest_algorithm: DigestAlgorithm,
     /// `super:<digest>`: who proves it may do everything.
-    pub super_digest: Option<String>,
+    pub super_digest: Option<Secret>,
     /// Names that the scheme ensemble accepts; `None`: it accepts any.
     pub ensemble_names: Option<Vec<String>>,
     /// A session needs one of these schemes; empty: it needs none.
@@ -97,7 +97,7 @@ impl Auth {
             skip_acl: reader.switch("skipACL")?,
             eager_acl_check: reader.switch("enableEagerACLCheck")?,
             digest_algorithm: digest_algorithm(reader)?,
-            super_digest: reader.text("DigestAuthenticationProvider.superDigest"),
+            super_digest: reader.text("DigestAuthenticationProvider.superDigest").map(Secret::new),
             ensemble_names: ensemble_names(reader),
             enforced_schemes: enforced_schemes(reader, &providers, session_requires_client_sasl)?,
             session_requires_client_sasl,

@@ -2,6 +2,7 @@
 //! whole even for a standalone server, because Apache does, and because the number of members is
 //! what decides between the two.
 
+use core::net::IpAddr;
 use std::io;
 
 use super::error::{ConfigError, ExitCode, Finding, Place, Severity, What};
@@ -398,7 +399,6 @@ fn bad_member(file: &str, entries: &[Entry], bad: BadMember) -> ConfigError {
 }
 
 fn same_host(a: &str, b: &str) -> bool {
-    use std::net::IpAddr;
     match (a.parse::<IpAddr>(), b.parse::<IpAddr>()) {
         (Ok(a), Ok(b)) => a == b,
         _ => a.eq_ignore_ascii_case(b),

@@ -162,6 +162,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Metrics and the Java virtual machine", keys: native::METRICS },
     Section { title: "Admin server, audit, four-letter words", keys: property::ADMIN },
     Section { title: "Only as -D", keys: elsewhere::DASH_D },
+    Section { title: "Logging", keys: elsewhere::LOGGING },
     Section { title: "Names without effect", keys: elsewhere::NOWHERE },
 ];
 

@@ -22,7 +22,7 @@ pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
 pub use members::{HostPort, Member, Members, PeerRole};
-pub use settings::Settings;
+pub use settings::{Secret, Settings};
 pub use values::{
     Admin, ClientLimits, ConnectionThrottle, DataDirs, FourLetterWords, Metrics, Network,
     RequestThrottle, SessionWeights, Sessions, SnapshotCompression, Storage, Tree,
@@ -38,7 +38,7 @@ pub struct Config {
     /// The file it came from, as the operator named it.
     pub file: Option<String>,
     /// The bytes of that file, as text (the admin server shows them).
-    pub initial_text: String,
+    pub initial_text: Secret,
     pub data_dirs: DataDirs,
     /// Where clients connect; port 0 lets the system choose. `None`: nobody can connect.
     pub client: Option<HostPort>,
@@ -107,9 +107,9 @@ impl Config {
         findings.append(&mut reader.findings);
         config.read_members(file, &properties, read_file, &mut findings)?;
         config.file = Some(file.to_owned());
-        config.initial_text = String::from_utf8_lossy(bytes).into_owned();
-        config.advise(file, &mut findings);
+        config.initial_text = Secret::new(String::from_utf8_lossy(bytes));
         config.settings = settings;
+        config.advise(file, &mut findings);
         Ok((config, findings))
     }
 
@@ -173,7 +173,7 @@ impl Config {
         }
         Ok(Config {
             file: None,
-            initial_text: String::new(),
+            initial_text: Secret::new(""),
             data_dirs,
             client,
             secure_client,
@@ -204,16 +204,29 @@ impl Config {
         sources.read_members(&mut self.ensemble, &mut self.client, findings)
     }
 
-    /// Warns of what is legal but likely not meant.
+    /// Says what takes the whole configuration to know.
     fn advise(&self, file: &str, findings: &mut Vec<Finding>) {
+        let mut say = |severity, what, message| {
+            let place = Place::File { file: file.to_owned(), line: None };
+            findings.push(Finding { severity, what, place, key: None, message });
+        };
         if self.client.is_none() && self.secure_client.is_none() {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                what: What::Advice,
-                place: Place::File { file: file.to_owned(), line: None },
-                key: None,
-                message: "clientPort is not set: no client can connect".to_owned(),
-            });
+            let message = "clientPort is not set: no client can connect".to_owned();
+            say(Severity::Warning, What::Advice, message);
+        }
+        let waiting: Vec<&str> = self.settings.waiting_for(keys::Work::Ensemble).collect();
+        if !waiting.is_empty() {
+            let names = waiting.join(", ");
+            match self.role() {
+                Role::Standalone => {
+                    let message = format!("of use in an ensemble only: {names}");
+                    say(Severity::Info, What::NotApplicable, message);
+                }
+                Role::Ensemble => {
+                    let message = format!("accepted; take effect when the ensemble comes: {names}");
+                    say(Severity::Info, What::Later, message);
+                }
+            }
         }
     }
 
@@ -277,8 +290,34 @@ impl ConfigError {
     /// A name that does not resolve when the server is about to listen there: exit status 2, as
     /// Apache resolves it while reading.
     pub fn unresolvable(config: &Config, key: &str, host: &str, cause: &str) -> ConfigError {
-        let place = config.settings.get(key).map_or(Place::Arguments, |said| said.place.clone());
         let words = format!("{host}: {cause}");
-        ConfigError::new(place, words, "write an address of this machine").of_key(key)
+        config.blame(key, words, "write an address of this machine".to_owned())
+    }
+
+    /// A client port on which the server cannot listen: exit status 1.
+    pub fn cannot_listen(config: &Config, key: &str, at: &HostPort, cause: &str) -> ConfigError {
+        let words = format!("cannot listen on {at}: {cause}");
+        let advice = format!("stop the other program, or write another {key}");
+        config.blame(key, words, advice).exiting(ExitCode::Unexpected)
+    }
+
+    /// The port of the admin server, on which a standalone server must be able to listen: exit
+    /// status 4.
+    pub fn admin_port(config: &Config, cause: &str) -> ConfigError {
+        let Admin { host, port, .. } = &config.admin;
+        let words = format!("Problem starting AdminServer on address {host}, port {port}: {cause}");
+        let advice = "stop the other program, write another admin.serverPort, or \
+                      admin.enableServer=false";
+        config.blame("admin.serverPort", words, advice.to_owned()).exiting(ExitCode::AdminServer)
+    }
+}
+
+impl Config {
+    /// An error at the line that said a key, else at the file, else at the arguments.
+    fn blame(&self, key: &str, words: String, advice: String) -> ConfigError {
+        let file = self.file.clone().map(|file| Place::File { file, line: None });
+        let said = self.settings.get(key).map(|said| said.place.clone());
+        let place = said.or(file).unwrap_or(Place::Arguments);
+        ConfigError::new(place, words, advice).of_key(key)
     }
 }

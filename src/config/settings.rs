@@ -2,11 +2,12 @@
 //! Apache lets them win. Reading a value follows its row in the table of keys.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::error::{ConfigError, ExitCode, Finding, Place, Severity, What};
 use super::java;
 use super::jvmflags::JvmFlags;
-use super::keys::{self, Bounds, Key, Kind, Outside, Scope, Status};
+use super::keys::{self, Bounds, Key, Kind, Outside, Scope, Status, Work};
 use super::properties::{Entry, Properties};
 
 /// One value that was said.
@@ -16,10 +17,42 @@ pub struct Setting {
     pub place: Place,
 }
 
+/// Text that no log line may show: `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for whoever has to compare or show it on purpose.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
 /// All values that were said and have an effect in Apache, by the key's name in zoo.cfg.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     values: BTreeMap<String, Setting>,
+}
+
+/// Secrets stay hidden.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(name, setting)| match row(name).kind {
+            Kind::Secret => (name, "<secret>"),
+            _ => (name, setting.value.as_str()),
+        });
+        f.debug_map().entries(shown).finish()
+    }
 }
 
 impl Settings {
@@ -144,6 +177,12 @@ impl Settings {
         self.values.iter().map(|(name, setting)| (name.as_str(), setting))
     }
 
+    /// The keys that were said and steer a part of the server that is still to come.
+    pub fn waiting_for(&self, work: Work) -> impl Iterator<Item = &str> {
+        let waits = move |name: &&str| row(name).status == Status::Later(work);
+        self.values.keys().map(String::as_str).filter(waits)
+    }
+
     /// What was said for the keys that begin so, the beginning cut off.
     pub fn with_prefix<'a>(
         &'a self,
@@ -201,7 +240,8 @@ fn remark(name: &str, key: Option<&Key>) -> Option<(Severity, What, String)> {
 
 fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
     match key.status {
-        Status::Honoured => None,
+        // Said together, once it is known whether there is an ensemble.
+        Status::Honoured | Status::Later(Work::Ensemble) => None,
         Status::Later(work) => {
             let message = format!("accepted; takes effect when {} comes", work.words());
             Some((Severity::Info, What::Later, message))
@@ -276,7 +316,7 @@ impl<'a> Reader<'a> {
             Outside::Default => default,
         };
         let in_force = taken.map_or("none".to_owned(), |number| number.to_string());
-        let message = format!("{number} is out of bounds; {in_force} is used, as in Apache");
+        let message = format!("{number} is out of bounds; {in_force} is used");
         self.warn(What::Value, name, setting, message);
         Ok(taken)
     }

@@ -23,7 +23,7 @@ pub struct Sessions {
 impl Sessions {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Sessions, ConfigError> {
         let tick_time_ms = reader.int("tickTime")?;
-        if tick_time_ms == 0 {
+        if tick_time_ms <= 0 {
             return Err(refuse(reader, "tickTime", "tickTime is not set", "write tickTime=2000"));
         }
         let sessions = Sessions {
@@ -69,8 +69,7 @@ pub struct ClientLimits {
     pub max_client_cnxns: i32,
     /// Connections from all clients together; 0 is unlimited.
     pub max_cnxns: i32,
-    /// Largest packet, in bytes. The check of a request is this, of a record on disk this plus the
-    /// extra size.
+    /// Largest packet from a client, in bytes. A record on disk may be longer by the extra size.
     pub jute_max_buffer: i32,
     /// Bytes that a record on disk or between members may have above `jute_max_buffer`.
     pub jute_extra_size: i32,
@@ -223,7 +222,7 @@ pub struct Storage {
     pub snap_count: i32,
     /// Log between snapshots, varied likewise, in KB; `None` is no limit.
     pub snap_size_limit_kb: Option<i64>,
-    /// Step in which logs are allocated, in KB.
+    /// Step in which logs are allocated, in KB; 0 and less: only as they grow.
     pub pre_alloc_size_kb: i64,
     /// Size at which a new log begins, in KB; `None` is never.
     pub txn_log_size_limit_kb: Option<i64>,
@@ -235,7 +234,7 @@ pub struct Storage {
     pub flush_delay_ms: i64,
     /// Wait for the next write before a flush.
     pub max_write_queue_poll_time_ms: i64,
-    /// Transactions after which a flush is due.
+    /// Transactions after which a flush is due; 0 and less: their number does not matter.
     pub max_batch_size: i32,
     pub snapshot_compression: SnapshotCompression,
     /// Start on logs without any snapshot.

@@ -95,6 +95,10 @@ impl Worker {
         if matches!(item.effect, Effect::Reply { .. } | Effect::Opened { .. } | Effect::Refused) {
             self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
         }
+        if let Effect::Reply { origin, .. } = &item.effect {
+            let large = i64::from(origin.large_bytes);
+            self.shared.large_bytes.fetch_sub(large, Ordering::Relaxed);
+        }
         let Some(conn) = self.find(item.conn) else { return };
         match &item.effect {
             Effect::Reply { frame, origin, op, zxid, then_close } => {
@@ -123,7 +127,7 @@ impl Worker {
                     now,
                 };
                 requests::unpark(&mut desk, &conn, &mut state);
-                if !state.input.is_empty() {
+                if state.stalled {
                     conn.signal();
                 }
             }

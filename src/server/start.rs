@@ -13,6 +13,7 @@ use crate::config::{
 use crate::net;
 use crate::peer::{PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
+use crate::session::{ThrottleConfig, Weights};
 use crate::storage::{Compression, TxnLogOptions};
 use crate::tree::{OwnerRules, TreeOptions};
 
@@ -98,7 +99,7 @@ fn auth_rules(config: &config::Auth) -> Auth {
     let scheme = |provider: &AuthProvider| match provider {
         AuthProvider::Ip => Some(Scheme::Ip),
         AuthProvider::Digest => {
-            let super_digest = config.super_digest.clone();
+            let super_digest = config.super_digest.as_ref().map(|s| s.reveal().to_owned());
             Some(Scheme::Digest(DigestScheme { algorithm, super_digest }))
         }
         AuthProvider::Ensemble => {
@@ -184,6 +185,32 @@ fn net_settings(config: &Config) -> net::Settings {
         sessionless_timeout_ms: i64::from(sessions.sessionless_timeout_ms),
         required_schemes: (!schemes.is_empty()).then_some(schemes),
         tcp_keep_alive: config.network.client_tcp_keep_alive,
+        connections: connection_throttle(&config.connection_throttle),
+        requests: net::RequestLimits {
+            in_pipeline_max: i64::from(config.request_throttle.max_requests.max(0)),
+            stall_ms: config.request_throttle.stall_time_ms.max(1) as u64,
+            wait_ms_max: limits.throttled_op_wait_time_ms.map(i64::from),
+            large_above: limits.large_request_threshold.map(|bytes| bytes as usize),
+            large_bytes_max: i64::from(limits.large_request_max_bytes),
+        },
+    }
+}
+
+fn connection_throttle(config: &config::ConnectionThrottle) -> ThrottleConfig {
+    let weights =
+        config.weights.map(|w| Weights { global: w.global, renew: w.renew, local: w.local });
+    // The configuration has multiplied by the weight of a global session already, as Apache
+    // does when it reads the keys; the throttle multiplies itself.
+    let times = weights.map_or(1, |w| w.global.max(1));
+    ThrottleConfig {
+        tokens: config.tokens / times,
+        fill_time_ms: config.fill_time_ms,
+        fill_count: config.fill_count / times,
+        freeze_time_ms: config.freeze_time_ms,
+        drop_increase: config.drop_increase,
+        drop_decrease: config.drop_decrease,
+        decrease_ratio: config.decrease_ratio,
+        weights,
     }
 }
 

@@ -11,5 +11,5 @@ mod throttle;
 
 pub use id::{initial_session_id, password, password_matches, SessionIds};
 pub use slot::SessionSlot;
-pub use table::{Bucket, Owner, OwnerError, SessionTable};
+pub use table::{next_tick, Bucket, Owner, OwnerError, SessionTable};
 pub use throttle::{ConnectionThrottle, SessionCost, ThrottleConfig, Weights};

@@ -303,10 +303,15 @@ impl SessionTable {
         i64::from(timeouts.max().unwrap_or(0))
     }
 
-    /// The first multiple of the tick after `at_ms`.
     fn next_tick(&self, at_ms: i64) -> i64 {
-        (at_ms / self.tick_ms + 1) * self.tick_ms
+        next_tick(at_ms, self.tick_ms)
     }
+}
+
+/// The first multiple of `tick_ms` after `at_ms`: where Apache's `ExpiryQueue` puts a deadline.
+/// Connections without a session use it too, with a tick of their own.
+pub fn next_tick(at_ms: i64, tick_ms: i64) -> i64 {
+    (at_ms / tick_ms + 1) * tick_ms
 }
 
 /// A check that is late by less than this part of a tick is on time.

@@ -1,1 +1,7 @@
 //! The deterministic simulator (feature "sim"); so far its disk.
+
+mod disk;
+mod rng;
+
+pub use disk::{Call, SimDisk, SimFile};
+pub use rng::Rng;

@@ -26,5 +26,5 @@ pub use disk::{Access, Disk, DiskFile};
 pub use error::{RecoveryRefused, Refusal, StorageError};
 pub use names::{log_name, parse_log, parse_snapshot, snapshot_name};
 pub use recovery::{recover, Dirs, RecoverOptions, Recovered, Report};
-pub use snapshot::{Compression, SnapshotInfo, SnapshotWriter};
+pub use snapshot::{write_snapshot, Compression, SnapshotInfo, SnapshotWriter};
 pub use txn_log::{TxnLog, TxnLogOptions};

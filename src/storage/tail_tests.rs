@@ -1,1 +1,1 @@
-//! placeholder
+//! Verdicts on tails.

@@ -4,24 +4,7 @@ use std::sync::Arc;
 
 use jute::Acl;
 
-use crate::types::Zxid;
-
-/// What a notification tells. The numbers are those of the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(i32)]
-pub enum EventKind {
-    NodeCreated = 1,
-    NodeDeleted = 2,
-    NodeDataChanged = 3,
-    NodeChildrenChanged = 4,
-}
-
-/// Which of a server's two watch tables is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Table {
-    Data,
-    Child,
-}
+use crate::types::{EventKind, Table, Zxid};
 
 /// One firing of one watch table. They stand in Apache's order: by operation, and for each
 /// operation the node's data watches, its child watches, the parent's child watches.

@@ -32,7 +32,7 @@ pub use acl_table::AclId;
 pub use apply::Applied;
 pub use arena::NodeId;
 pub use digest::{is_digested, node_digest, path_data_crc, DIGEST_VERSION};
-pub use fired::{EventKind, Fired, Table};
+pub use fired::Fired;
 pub use image::{ImageCursor, ImageHead, ImageNode, ImageRest};
 pub use loader::{LoadError, ReplicaLoader};
 pub use owner::{ttl_owner, Owner, OwnerRules, CONTAINER_OWNER, TTL_MAX_MS};

@@ -9,7 +9,7 @@ use jute::txn::{
 use jute::{Acl, Stat, StatPersisted};
 
 use super::*;
-use crate::types::{SessionId, Zxid};
+use crate::types::{EventKind, SessionId, Table, Zxid};
 
 const TIME: i64 = 1_795_223_887_849;
 

@@ -1,5 +1,7 @@
 //! What `wchs`, `wchc` and `wchp` read. They look at the data table only, as in Apache.
 
+use std::hash::BuildHasher;
+
 use super::list::{Along, NIL};
 use super::{Table, WatchTable};
 use crate::types::ConnId;
@@ -47,6 +49,15 @@ impl WatchTable {
         }
     }
 
+    /// Appends a 64-bit hash of each path with a data watch. Tables of one server share the seed,
+    /// so equal paths have equal hashes: what [`summarize`] needs without copying ten million
+    /// paths between threads.
+    pub fn path_hashes(&self, out: &mut Vec<u64>) {
+        let at = Table::Data as usize;
+        let watched = self.paths.iter().filter(|(_, path)| !path.watches[at].is_empty());
+        out.extend(watched.map(|(_, path)| self.hash.hash_one(&*path.text)));
+    }
+
     fn walk(&self, head: u32, along: Along) -> impl Iterator<Item = usize> + '_ {
         let cell = move |at: u32| (at != NIL).then_some(at as usize);
         std::iter::successors(cell(head), move |&at| cell(self.cells[at].next(along)))
@@ -54,13 +65,14 @@ impl WatchTable {
 }
 
 /// The numbers of all workers' tables together: connections and watches add up, a path watched
-/// through several workers counts once. Sorts `paths`, the watched paths of every table.
-pub fn summarize(tables: &[WatchSummary], paths: &mut Vec<&str>) -> WatchSummary {
-    paths.sort_unstable();
-    paths.dedup();
+/// through several workers counts once. `hashes` are the [`WatchTable::path_hashes`] of every
+/// table, in any order; they come back sorted.
+pub fn summarize(tables: &[WatchSummary], hashes: &mut Vec<u64>) -> WatchSummary {
+    hashes.sort_unstable();
+    hashes.dedup();
     WatchSummary {
         connections: tables.iter().map(|t| t.connections).sum(),
-        paths: paths.len(),
+        paths: hashes.len(),
         watches: tables.iter().map(|t| t.watches).sum(),
     }
 }

@@ -12,7 +12,7 @@ use crate::types::ConnId;
 /// All watches of one worker's connections.
 #[derive(Debug)]
 pub struct WatchTable {
-    hash: FixedState,
+    pub(super) hash: FixedState,
     pub(super) cells: Slab<Cell>,
     pub(super) paths: Slab<PathEntry>,
     pub(super) conns: Slab<ConnEntry>,

@@ -230,8 +230,15 @@ fn reports_list_connections_and_paths() {
 
 #[test]
 fn a_path_watched_through_two_workers_counts_once() {
-    let one = WatchSummary { connections: 1, paths: 2, watches: 2 };
-    let all = summarize(&[one, one], &mut vec!["/a", "/b", "/c", "/a"]);
+    let (mut one, mut two) = (table(), table());
+    for (table, conn, paths) in [(&mut one, A, ["/a", "/b"]), (&mut two, B, ["/a", "/c"])] {
+        paths.iter().for_each(|path| table.add(path, conn, Data));
+        table.add("/child", conn, Child);
+    }
+    let mut hashes = Vec::new();
+    one.path_hashes(&mut hashes);
+    two.path_hashes(&mut hashes);
+    let all = summarize(&[one.summary(), two.summary()], &mut hashes);
     assert_eq!(all, WatchSummary { connections: 2, paths: 3, watches: 4 });
 }
 

@@ -171,3 +171,17 @@ fn a_session_has_one_connection_here_and_the_last_one_wins() {
     slot.detach(second);
     assert_eq!(slot.conn(), None);
 }
+
+#[test]
+fn a_touch_on_another_thread_either_saves_the_session_or_fails() {
+    for round in 0..500 {
+        let mut t = SessionTable::new(TICK, round, 0);
+        let slot = t.track(A, 4000, 0);
+        let touched = std::thread::scope(|threads| {
+            let touch = threads.spawn(|| slot.touch(5999));
+            let expired = t.expired(2000).into_iter().chain(t.expired(4000)).chain(t.expired(6000));
+            (touch.join().expect("no panic"), expired.count())
+        });
+        assert!(matches!(touched, (true, 0) | (false, 1)), "{touched:?}");
+    }
+}

@@ -20,7 +20,7 @@ use super::disk::Disk;
 use super::error::{RecoveryRefused, Refusal};
 use super::log_chain::{settle, walk, LogEnd, Logged, Walk};
 use super::names::{BAD_PREFIX, PART_PREFIX};
-use super::snapshot::{Compression, SnapshotWriter};
+use super::snapshot::{write_snapshot, Compression};
 use super::synced;
 
 use load::{load_newest, Loaded};
@@ -280,31 +280,6 @@ fn write_first_snapshot<D: Disk>(
         zxid: None,
         what: format!("cannot write the first snapshot: {e}"),
     };
-    let head = replica.begin_image();
-    let mut writer = SnapshotWriter::create(
-        disk,
-        &dirs.snapshots,
-        head.zxid,
-        options.compression,
-        head.sessions.iter().map(|(id, timeout_ms)| (id.0, *timeout_ms)),
-        head.acls.iter().map(|(id, list)| (id.number(), &list[..])),
-    )
-    .map_err(refuse)?;
-    let mut cursor = head.cursor();
-    loop {
-        let more = replica.image_slice(&mut cursor, SLICE_BYTES, &mut |node| {
-            writer.node(node.path, node.data, node.acl.number(), &node.stat);
-        });
-        writer.write_out().map_err(refuse)?;
-        if !more {
-            break;
-        }
-    }
-    drop(replica.end_image());
-    let digest = options.tree.digest_enabled.then_some(head.digest);
-    writer.finish(digest).map_err(refuse)?;
+    write_snapshot(disk, &dirs.snapshots, &mut replica, options.compression).map_err(refuse)?;
     Ok(replica)
 }
-
-/// An image is written in slices of this size.
-const SLICE_BYTES: usize = 1 << 20;

@@ -60,11 +60,6 @@ impl<'a> Inflate<'a> {
         Ok(self.ready().len() >= n)
     }
 
-    /// Whether the source has nothing behind what is ready.
-    pub fn is_at_end(&self) -> bool {
-        self.ended
-    }
-
     /// Steps over `n` bytes that are ready.
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.ready().len());

@@ -19,7 +19,7 @@ mod snappy;
 mod write;
 
 pub use read::{read_snapshot, Event, SnapshotError, Trailer};
-pub use write::{SnapshotInfo, SnapshotWriter};
+pub use write::{write_snapshot, SnapshotInfo, SnapshotWriter};
 
 /// First bytes of every snapshot.
 const HEADER: [u8; 16] = *b"ZKSN\x00\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff";

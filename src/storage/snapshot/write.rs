@@ -11,6 +11,7 @@ use crate::storage::disk::{Disk, DiskFile};
 use crate::storage::error::StorageError;
 use crate::storage::names::{snapshot_name, ORIGIN, PART_PREFIX};
 use crate::storage::origin;
+use crate::tree::{ImageHead, ImageNode, Replica};
 use crate::types::Zxid;
 
 /// Packed bytes go to the disk in pieces of about this size.
@@ -43,6 +44,38 @@ pub struct SnapshotWriter<D: Disk> {
     sum: simd_adler32::Adler32,
     packer: Packer,
     compression: Compression,
+}
+
+/// Writes a snapshot of `replica`, which nobody else uses meanwhile. A serving process does the
+/// same steps and holds the replica's lock only for each slice.
+pub fn write_snapshot<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    replica: &mut Replica,
+    compression: Compression,
+) -> Result<SnapshotInfo, StorageError> {
+    let head = replica.begin_image();
+    let written = write_image(disk, dir, replica, &head, compression);
+    drop(replica.end_image());
+    written?.finish(replica.options().digest_enabled.then_some(head.digest))
+}
+
+fn write_image<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    replica: &Replica,
+    head: &ImageHead,
+    compression: Compression,
+) -> Result<SnapshotWriter<D>, StorageError> {
+    let mut writer = SnapshotWriter::of_image(disk, dir, head, compression)?;
+    let mut cursor = head.cursor();
+    loop {
+        let more = replica.image_slice(&mut cursor, PIECE, &mut |node| writer.image_node(&node));
+        writer.write_out()?;
+        if !more {
+            return Ok(writer);
+        }
+    }
 }
 
 enum Packer {
@@ -92,6 +125,23 @@ impl<D: Disk> SnapshotWriter<D> {
             packer: Packer::new(compression),
             compression,
         })
+    }
+
+    /// Begins the snapshot of an image of the replica.
+    pub fn of_image(
+        disk: &D,
+        dir: &Path,
+        head: &ImageHead,
+        compression: Compression,
+    ) -> Result<Self, StorageError> {
+        let sessions = head.sessions.iter().map(|(id, timeout_ms)| (id.0, *timeout_ms));
+        let acls = head.acls.iter().map(|(id, list)| (id.number(), &list[..]));
+        SnapshotWriter::create(disk, dir, head.zxid, compression, sessions, acls)
+    }
+
+    /// Adds a node of the image. Buffers only.
+    pub fn image_node(&mut self, node: &ImageNode<'_>) {
+        self.node(node.path, node.data, node.acl.number(), &node.stat);
     }
 
     /// Adds a znode; the root's path is empty. Buffers only.

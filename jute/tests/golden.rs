@@ -1,0 +1,171 @@
+//! Every record against bytes captured from a running Apache ZooKeeper 3.9.5.
+//!
+//! `golden/capture.py` makes the `*.hex` files and `facts.txt`: what chance decided there, as
+//! Apache's client reported it. Each record must decode to what it is known to say, leave nothing
+//! unread, and encode to the very same bytes.
+
+#[path = "golden/disk.rs"]
+mod disk;
+#[path = "golden/quorum.rs"]
+mod quorum;
+#[path = "golden/replies.rs"]
+mod replies;
+#[path = "golden/requests.rs"]
+mod requests;
+#[path = "golden/txns.rs"]
+mod txns;
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use jute::data::{Acl, Stat};
+use jute::proto::{ReplyHeader, RequestHeader};
+use jute::{Decode, Encode, Reader, Writer};
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The bytes of `golden/NAME.hex`, behind its first line.
+fn captured(name: &str) -> &'static [u8] {
+    let path = directory().join(format!("{name}.hex"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+    let (sentence, hex) = text.split_once('\n').expect("a sentence, then bytes");
+    assert!(sentence.starts_with("# "), "{path:?} does not say where it is from");
+    let hex: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
+    let bytes: Vec<u8> = hex
+        .chunks(2)
+        .map(|pair| {
+            let pair = std::str::from_utf8(pair).expect("hex digits");
+            u8::from_str_radix(pair, 16).expect("hex digits")
+        })
+        .collect();
+    // Some hundred bytes that a test borrows from until it ends.
+    bytes.leak()
+}
+
+/// A line of `golden/facts.txt`.
+fn fact(name: &str) -> String {
+    let facts = std::fs::read_to_string(directory().join("facts.txt")).expect("facts.txt");
+    let found = facts.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    found.unwrap_or_else(|| panic!("no fact {name}")).to_owned()
+}
+
+fn number(name: &str) -> i64 {
+    fact(name).parse().expect("a number")
+}
+
+/// A Stat as Apache's client printed it: its fields in the order of the wire.
+fn stat(name: &str) -> Stat {
+    let fields: Vec<i64> =
+        fact(name).split(',').map(|field| field.parse().expect("a number")).collect();
+    let int = |i: usize| i32::try_from(fields[i]).expect("an int");
+    Stat {
+        czxid: fields[0],
+        mzxid: fields[1],
+        ctime: fields[2],
+        mtime: fields[3],
+        version: int(4),
+        cversion: int(5),
+        aversion: int(6),
+        ephemeral_owner: fields[7],
+        data_length: int(8),
+        num_children: int(9),
+        pzxid: fields[10],
+    }
+}
+
+fn text(s: &'static str) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(s))
+}
+
+fn open_acl() -> Option<Vec<Acl<'static>>> {
+    Some(vec![Acl::open_unsafe()])
+}
+
+/// The whole of NAME.hex is `expected`, both ways.
+fn check<T: Decode<'static> + Encode + PartialEq + Debug>(name: &str, expected: T) {
+    let bytes = captured(name);
+    let mut r = Reader::new(bytes);
+    assert_eq!(T::decode(&mut r).as_ref(), Ok(&expected), "{name}");
+    assert_eq!(r.remaining(), b"", "unread in {name}");
+    assert_eq!(expected.to_bytes(), bytes, "{name} encoded");
+}
+
+/// A request's header names `op`; behind it stands `expected`.
+fn check_request<T: Decode<'static> + Encode + PartialEq + Debug>(
+    name: &str,
+    op: i32,
+    expected: T,
+) {
+    let bytes = captured(name);
+    let mut r = Reader::new(bytes);
+    let header = RequestHeader::decode(&mut r).expect("a header");
+    assert_eq!(header.op, op, "{name}");
+    check_body(name, bytes, &header, r, expected);
+}
+
+/// A reply's header has `err`; behind it stands `expected`.
+fn check_reply<T: Decode<'static> + Encode + PartialEq + Debug>(
+    name: &str,
+    err: i32,
+    expected: T,
+) -> ReplyHeader {
+    let bytes = captured(name);
+    let mut r = Reader::new(bytes);
+    let header = ReplyHeader::decode(&mut r).expect("a header");
+    assert_eq!(header.err, err, "{name}");
+    check_body(name, bytes, &header, r, expected);
+    header
+}
+
+fn check_body<T: Decode<'static> + Encode + PartialEq + Debug>(
+    name: &str,
+    bytes: &[u8],
+    header: &impl Encode,
+    mut r: Reader<'static>,
+    expected: T,
+) {
+    assert_eq!(T::decode(&mut r).as_ref(), Ok(&expected), "{name}");
+    assert_eq!(r.remaining(), b"", "unread in {name}");
+    let mut w = Writer::new();
+    header.encode(&mut w);
+    expected.encode(&mut w);
+    assert_eq!(w.as_slice(), bytes, "{name} encoded");
+}
+
+/// The body of requests and replies that are a header and nothing else.
+#[derive(Debug, PartialEq)]
+struct Nothing;
+
+impl Encode for Nothing {
+    fn encode(&self, _: &mut Writer) {}
+}
+
+impl Decode<'_> for Nothing {
+    const MIN_LEN: usize = 0;
+
+    fn decode(_: &mut Reader<'_>) -> Result<Self, jute::DecodeError> {
+        Ok(Nothing)
+    }
+}
+
+#[test]
+fn every_captured_record_is_checked() {
+    let sources = [
+        include_str!("golden/disk.rs"),
+        include_str!("golden/quorum.rs"),
+        include_str!("golden/replies.rs"),
+        include_str!("golden/requests.rs"),
+        include_str!("golden/txns.rs"),
+    ];
+    for entry in std::fs::read_dir(directory()).expect("the directory of golden files") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|e| e == "hex") {
+            let name = path.file_stem().and_then(|s| s.to_str()).expect("a name");
+            let quoted = format!("\"{name}\"");
+            assert!(sources.iter().any(|s| s.contains(&quoted)), "nobody checks {name}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! A simulated file: what a reader sees, what the disk has, and what is on its way there.
+
+use std::io;
+
+use super::{Call, SimDisk};
+use crate::sim::Rng;
+use crate::storage::DiskFile;
+
+/// The unit that a disk writes.
+const SECTOR: usize = 512;
+
+/// A file's bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Inode {
+    /// What a reader sees.
+    pub cached: Vec<u8>,
+    /// What is on the disk for certain.
+    durable: Vec<u8>,
+    /// What was written since the last sync, in order.
+    pending: Vec<Pending>,
+}
+
+#[derive(Debug, Clone)]
+enum Pending {
+    /// A sector's whole new content.
+    Sector(usize, Vec<u8>),
+    Length(usize),
+}
+
+impl Inode {
+    /// A file whose content is on the disk.
+    pub fn durable(content: Vec<u8>) -> Inode {
+        Inode { cached: content.clone(), durable: content, pending: Vec::new() }
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let end = at + bytes.len();
+        if end > self.cached.len() {
+            self.set_len(end);
+        }
+        self.cached[at..end].copy_from_slice(bytes);
+        self.touch(at, end);
+    }
+
+    fn set_len(&mut self, len: usize) {
+        let old = self.cached.len();
+        self.cached.resize(len, 0);
+        self.pending.push(Pending::Length(len));
+        // What an earlier, longer file had there must not come back.
+        let stale = len.min(self.durable.len());
+        if stale > old {
+            self.touch(old, stale);
+        }
+    }
+
+    fn touch(&mut self, from: usize, to: usize) {
+        for sector in from / SECTOR..to.div_ceil(SECTOR) {
+            let end = ((sector + 1) * SECTOR).min(self.cached.len());
+            let content = self.cached[sector * SECTOR..end].to_vec();
+            self.pending.push(Pending::Sector(sector, content));
+        }
+    }
+
+    fn settle(&mut self) {
+        self.durable.clone_from(&self.cached);
+        self.pending.clear();
+    }
+
+    /// Any part of what is on its way arrives; the rest is forgotten.
+    fn arrive_in_part(&mut self, rng: &mut Rng) {
+        let mut lengths = vec![self.durable.len()];
+        for pending in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Length(len) => lengths.push(len),
+                Pending::Sector(sector, content) => {
+                    let whole = content.len();
+                    match rng.below(4) {
+                        0 => {}
+                        1 => self.put_sector(sector, &content[..rng.below(whole + 1)]),
+                        _ => self.put_sector(sector, &content),
+                    }
+                }
+            }
+        }
+        self.durable.resize(lengths[rng.below(lengths.len())], 0);
+    }
+
+    fn put_sector(&mut self, sector: usize, content: &[u8]) {
+        let (start, end) = (sector * SECTOR, sector * SECTOR + content.len());
+        if self.durable.len() < end {
+            self.durable.resize(end, 0);
+        }
+        self.durable[start..end].copy_from_slice(content);
+    }
+
+    /// What is left of the file behind a power failure.
+    pub fn lose_power(&mut self, rng: &mut Rng) {
+        self.arrive_in_part(rng);
+        self.cached.clone_from(&self.durable);
+    }
+
+    /// The cache without what is clean in it.
+    fn drop_cache(&mut self) {
+        self.cached.clone_from(&self.durable);
+        for pending in &self.pending {
+            match pending {
+                Pending::Length(len) => self.cached.resize(*len, 0),
+                Pending::Sector(sector, content) => {
+                    let start = sector * SECTOR;
+                    let end = (start + content.len()).min(self.cached.len());
+                    if start < end {
+                        self.cached[start..end].copy_from_slice(&content[..end - start]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An open file of a [`SimDisk`].
+#[derive(Debug)]
+pub struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl SimFile {
+    pub(super) fn new(disk: SimDisk, inode: usize) -> SimFile {
+        SimFile { disk, inode }
+    }
+}
+
+impl DiskFile for SimFile {
+    type Map = Vec<u8>;
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.call(Call::Length, |state| Ok(state.inodes[self.inode].cached.len() as u64))
+    }
+
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.call(Call::Write, |state| {
+            let len = state.inodes[self.inode].cached.len() as u64;
+            state.check_quota((at + bytes.len() as u64).saturating_sub(len))?;
+            state.inodes[self.inode].write(at as usize, bytes);
+            Ok(())
+        })
+    }
+
+    fn allocate(&mut self, _from: u64, to: u64) -> io::Result<()> {
+        self.disk.call(Call::Allocate, |state| {
+            let len = state.inodes[self.inode].cached.len() as u64;
+            state.check_quota(to.saturating_sub(len))?;
+            state.inodes[self.inode].set_len(to.max(len) as usize);
+            Ok(())
+        })
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.disk.call(Call::SetLength, |state| {
+            state.inodes[self.inode].set_len(len as usize);
+            Ok(())
+        })
+    }
+
+    fn sync_data(&mut self) -> io::Result<()> {
+        let synced = self.disk.call(Call::Sync, |state| {
+            state.inodes[self.inode].settle();
+            Ok(())
+        });
+        if synced.is_err() && !self.disk.has_crashed() {
+            let state = &mut *self.disk.state.borrow_mut();
+            state.inodes[self.inode].arrive_in_part(&mut state.rng);
+        }
+        synced
+    }
+
+    fn map(&self, len: u64) -> io::Result<Vec<u8>> {
+        self.disk.call(Call::Map, |state| {
+            let cached = &state.inodes[self.inode].cached;
+            let bytes = cached.get(..len as usize);
+            bytes.map(<[u8]>::to_vec).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        })
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        self.disk.call(Call::DropCache, |state| {
+            state.inodes[self.inode].drop_cache();
+            Ok(())
+        })
+    }
+}
