@@ -26,8 +26,9 @@ pub trait Backstage: Send + Sync {
     fn host(&self) -> Host;
     /// The zone of the wall clock.
     fn zone(&self) -> Zone;
-    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]).
-    fn session_buckets(&self) -> Vec<Bucket>;
+    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]). They belong to
+    /// the pipeline's thread, which may have to be woken.
+    fn session_buckets(&self, shared: &Shared) -> Vec<Bucket>;
     /// Open files of the process, and how many it may have.
     fn file_descriptors(&self) -> [i64; 2];
 }
@@ -107,7 +108,7 @@ impl<B: Backstage> LiveWords<B> {
             }
             Fact::Conf | Fact::Directories => view.conf = self.backstage.conf(),
             Fact::Sessions => {
-                let global = Deadline::of_sessions(self.backstage.session_buckets(), now);
+                let global = Deadline::of_sessions(self.backstage.session_buckets(shared), now);
                 view.sessions = Sessions::Tracked { local: None, global };
                 view.ephemerals = read(shared, ephemerals);
                 view.connection_deadlines = connection_deadlines(shared, now);
