@@ -66,6 +66,10 @@ pub enum Role {
     Ensemble,
 }
 
+/// Nodes with a time to live mark themselves in the byte where session ids carry the server's
+/// number; 255 is that mark (Apache's `EphemeralType`).
+const MAX_EXTENDED_SID: i64 = 254;
+
 /// What Apache's `ZooKeeperServerMain` says to arguments that it cannot use.
 pub const USAGE: &str = "Usage: oxkeeper serve configfile | port datadir [ticktime] [maxcnxns]";
 
@@ -201,7 +205,18 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let data_dir = self.data_dirs.snapshots.to_string_lossy().into_owned();
         let sources = Sources { file, properties, data_dir: &data_dir, read_file };
-        sources.read_members(&mut self.ensemble, &mut self.client, findings)
+        sources.read_members(&mut self.ensemble, &mut self.client, findings)?;
+        let my_id = self.ensemble.my_id.map_or(0, |sid| sid.0);
+        if self.role() == Role::Ensemble && self.tree.extended_types && my_id > MAX_EXTENDED_SID {
+            let words = format!(
+                "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than \
+                 {MAX_EXTENDED_SID}"
+            );
+            let place = Place::File { file: file.to_owned(), line: None };
+            let advice = "give this server a smaller number, in myid and in its server line";
+            return Err(ConfigError::new(place, words, advice).exiting(ExitCode::Unexpected));
+        }
+        Ok(())
     }
 
     /// Says what takes the whole configuration to know.
@@ -223,7 +238,7 @@ impl Config {
                     say(Severity::Info, What::NotApplicable, message);
                 }
                 Role::Ensemble => {
-                    let message = format!("accepted; take effect when the ensemble comes: {names}");
+                    let message = format!("no effect yet, come with the ensemble: {names}");
                     say(Severity::Info, What::Later, message);
                 }
             }

@@ -243,8 +243,11 @@ fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
         // Said together, once it is known whether there is an ensemble.
         Status::Honoured | Status::Later(Work::Ensemble) => None,
         Status::Later(work) => {
-            let message = format!("accepted; takes effect when {} comes", work.words());
-            Some((Severity::Info, What::Later, message))
+            // Security that is silently missing would be worse than a line too many.
+            let security = work == Work::Security;
+            let severity = if security { Severity::Warning } else { Severity::Info };
+            let message = format!("no effect yet: comes with {}", work.words());
+            Some((severity, What::Later, message))
         }
         Status::NotApplicable(reason) => {
             let message = format!("accepted without effect: {reason}");
@@ -345,6 +348,8 @@ impl<'a> Reader<'a> {
         };
         let text = setting.value.as_str();
         let on = match key.kind {
+            // Only the zoo.cfg line of such a key is read strictly.
+            Kind::Bool if matches!(setting.place, Place::Variable(_)) => java::parse_boolean(text),
             Kind::Bool if text.eq_ignore_ascii_case("true") => true,
             Kind::Bool if text.eq_ignore_ascii_case("false") => false,
             Kind::Bool => {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use super::error::{ConfigError, ExitCode, Place, What};
+use super::java;
 use super::members::HostPort;
 use super::settings::Reader;
 
@@ -187,11 +188,16 @@ impl ConnectionThrottle {
 }
 
 impl SessionWeights {
-    /// Neither a global session nor one that comes back may cost less than a local one.
+    /// Neither a global session nor one that comes back may cost less than a local one. A weight
+    /// that is not positive is replaced by its default before, and that is not compared any more.
     fn read(reader: &mut Reader<'_>) -> Result<SessionWeights, ConfigError> {
         let local = reader.int("connection_throttle_local_session_weight")?;
         let mut at_least_local = |name: &str| -> Result<i32, ConfigError> {
             let weight = reader.int(name)?;
+            let said = reader.settings.text(name).and_then(java::decode_int);
+            if said.is_some_and(|weight| weight <= 0) {
+                return Ok(weight);
+            }
             if weight < local {
                 let message =
                     format!("{weight} is less than the {local} of a local session, which is used");

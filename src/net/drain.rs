@@ -127,7 +127,7 @@ impl Worker {
                     now,
                 };
                 requests::unpark(&mut desk, &conn, &mut state);
-                if !state.input.is_empty() {
+                if state.stalled {
                     conn.signal();
                 }
             }

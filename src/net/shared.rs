@@ -139,7 +139,7 @@ impl Shared {
             outstanding: AtomicI64::new(0),
             large_bytes: AtomicI64::new(0),
             throttle: Mutex::new(Throttle {
-                bucket: ConnectionThrottle::new(settings.connections.clone(), clock().mono_ms),
+                bucket: ConnectionThrottle::new(settings.connections, clock().mono_ms),
                 // Any odd number will do: it spreads refusals, it guards nothing.
                 random: first_session as u64 | 1,
             }),
