@@ -294,3 +294,49 @@ fn watches(shared: &Shared, reports: &[WatchReport]) -> Vec<(SessionId, Vec<Stri
     let by_conn = reports.iter().flat_map(|report| &report.by_conn);
     by_conn.filter_map(|(conn, paths)| Some((*sessions.get(conn)?, paths.clone()))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats() -> ConnStats {
+        ConnStats::new(ConnId(7), ([127, 0, 0, 1], 5).into(), 1000)
+    }
+
+    #[test]
+    fn a_connection_shows_its_session_once_it_has_one() {
+        let stats = stats();
+        assert_eq!(connection(&stats, ConnId(8)).session, None);
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        let shown = connection(&stats, ConnId(8));
+        let session = shown.session.expect("a session");
+        assert_eq!((shown.interest, session.id), (1, SessionId(9)));
+        assert_eq!((session.last_op, session.last_cxid), (Some(OpCode::GetData), 3));
+        assert_eq!((session.min_latency_ms, session.avg_latency_ms), (4, 4));
+        assert_eq!(connection(&stats, stats.id).interest, 0, "the one that asks");
+    }
+
+    #[test]
+    fn crst_forgets_what_a_connection_did() {
+        let stats = stats();
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        reset_connection(&stats);
+        let session = connection(&stats, ConnId(8)).session.expect("it keeps its session");
+        assert_eq!((session.last_op, session.last_cxid), (None, -1));
+        assert_eq!((session.last_zxid, session.last_response_ms), (Zxid::NONE, 0));
+        assert_eq!((session.min_latency_ms, session.max_latency_ms), (0, 0));
+    }
+
+    #[test]
+    fn the_summary_counts_a_path_of_two_workers_once() {
+        let report = |paths: &[&str]| WatchReport {
+            summary: WatchSummary { connections: 1, paths: paths.len(), watches: paths.len() },
+            by_path: paths.iter().map(|path| (path.to_string(), Vec::new())).collect(),
+            ..WatchReport::default()
+        };
+        let summary = watch_summary(&[report(&["/a", "/b"]), report(&["/b"])]);
+        assert_eq!(summary, WatchSummary { connections: 2, paths: 2, watches: 3 });
+    }
+}
