@@ -64,6 +64,12 @@ class Connection:
         errors = self.pipeline(request)
         return errors[0] if errors else None
 
+    def quietly(self, request):
+        """Sends a request and reads up to its reply, and writes nothing down."""
+        written = len(self.log.lines)
+        self.call(request)
+        del self.log.lines[written:]
+
     def pipeline(self, *requests):
         """Sends requests in one write and reads as many replies; returns their errors."""
         self.raw(b"".join(self.encode(request) for request in requests))
@@ -214,9 +220,21 @@ class Side:
         self.transcript.note("--", text)
 
     def finish(self):
-        """Settles, then ends every session so that the next scenario starts clean."""
+        """Settles and writes the last line."""
         self.settle()
-        for connection in self.connections:
-            if connection.open:
-                connection.drop()
         self.transcript.lines.append("end")
+
+    def end_sessions(self):
+        """Closes every session that is left, so that none expires in a later scenario."""
+        written = len(self.transcript.lines)
+        left = {one.session: one.password for one in self.connections if one.session}
+        for session, password in left.items():
+            last = Connection(self, "last")
+            last.handshake(session=session, password=password)
+            if last.session:
+                last.raw(last.encode(close_session()))
+            last.until_closed()
+            last.sock.close()
+        for connection in self.connections:
+            connection.sock.close()
+        del self.transcript.lines[written:]
