@@ -20,11 +20,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("peer", &["types", "limits", "auth", "tree", "session", "pipeline", "zab"]),
     ("storage", &["types", "limits", "tree"]),
     ("disk", &["types", "limits", "storage"]),
-    (
-        "net",
-        &["types", "limits", "auth", "tree", "watch", "session", "pipeline", "storage", "admin"],
-    ),
-    ("admin", &["types", "limits", "config", "auth", "tree", "watch", "session"]),
+    ("net", &["types", "limits", "auth", "tree", "watch", "session", "pipeline", "storage"]),
+    ("admin", &["types", "limits", "config", "auth", "tree", "watch", "session", "net"]),
     (
         "server",
         &[

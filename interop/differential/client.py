@@ -8,6 +8,7 @@ from wire import Reader, Request, close_session, connect_request, frame, ping
 
 # Long enough for a busy two-core machine; silence this long is itself written down.
 SILENCE_S = 5.0
+HASTE_S = 0.3
 
 
 class Connection:
@@ -22,7 +23,7 @@ class Connection:
         self.ops = {}
         self.open = True
         try:
-            self.sock = socket.create_connection(side.address[:2], timeout=SILENCE_S)
+            self.sock = socket.create_connection(side.address[:2], timeout=side.patience_s)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (BrokenPipeError, ConnectionResetError):
             # The server closed before connect() had returned.
@@ -116,6 +117,7 @@ class Connection:
                 piece = self.sock.recv(1 << 16)
             except TimeoutError:
                 self.log.note(self.name, "silence")
+                self.side.hasten()
                 return None
             except OSError:
                 piece = b""
@@ -173,6 +175,7 @@ class Side:
         self.address = server.address
         self.root = root
         self.connections = []
+        self.patience_s = SILENCE_S
         self.transcript = Transcript(0)
         self.transcript.base_zxid = self.last_zxid()
 
@@ -190,6 +193,13 @@ class Side:
         self.transcript.lines.clear()
         self.transcript.sessions.clear()
         return zxid
+
+    def hasten(self):
+        """After a first silence the next ones are cut short: this server may be stuck."""
+        self.patience_s = HASTE_S
+        for connection in self.connections:
+            if connection.open:
+                connection.sock.settimeout(HASTE_S)
 
     def open(self):
         """A connection that has sent nothing yet."""

@@ -26,8 +26,9 @@ pub trait Backstage: Send + Sync {
     fn host(&self) -> Host;
     /// The zone of the wall clock.
     fn zone(&self) -> Zone;
-    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]).
-    fn session_buckets(&self) -> Vec<Bucket>;
+    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]). They belong to
+    /// the pipeline's thread, which may have to be woken.
+    fn session_buckets(&self, shared: &Shared) -> Vec<Bucket>;
     /// Open files of the process, and how many it may have.
     fn file_descriptors(&self) -> [i64; 2];
 }
@@ -107,7 +108,7 @@ impl<B: Backstage> LiveWords<B> {
             }
             Fact::Conf | Fact::Directories => view.conf = self.backstage.conf(),
             Fact::Sessions => {
-                let global = Deadline::of_sessions(self.backstage.session_buckets(), now);
+                let global = Deadline::of_sessions(self.backstage.session_buckets(shared), now);
                 view.sessions = Sessions::Tracked { local: None, global };
                 view.ephemerals = read(shared, ephemerals);
                 view.connection_deadlines = connection_deadlines(shared, now);
@@ -292,4 +293,50 @@ fn watches(shared: &Shared, reports: &[WatchReport]) -> Vec<(SessionId, Vec<Stri
     let sessions: HashMap<ConnId, SessionId> = shared.registry.all().iter().map(session).collect();
     let by_conn = reports.iter().flat_map(|report| &report.by_conn);
     by_conn.filter_map(|(conn, paths)| Some((*sessions.get(conn)?, paths.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats() -> ConnStats {
+        ConnStats::new(ConnId(7), ([127, 0, 0, 1], 5).into(), 1000)
+    }
+
+    #[test]
+    fn a_connection_shows_its_session_once_it_has_one() {
+        let stats = stats();
+        assert_eq!(connection(&stats, ConnId(8)).session, None);
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        let shown = connection(&stats, ConnId(8));
+        let session = shown.session.expect("a session");
+        assert_eq!((shown.interest, session.id), (1, SessionId(9)));
+        assert_eq!((session.last_op, session.last_cxid), (Some(OpCode::GetData), 3));
+        assert_eq!((session.min_latency_ms, session.avg_latency_ms), (4, 4));
+        assert_eq!(connection(&stats, stats.id).interest, 0, "the one that asks");
+    }
+
+    #[test]
+    fn crst_forgets_what_a_connection_did() {
+        let stats = stats();
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        reset_connection(&stats);
+        let session = connection(&stats, ConnId(8)).session.expect("it keeps its session");
+        assert_eq!((session.last_op, session.last_cxid), (None, -1));
+        assert_eq!((session.last_zxid, session.last_response_ms), (Zxid::NONE, 0));
+        assert_eq!((session.min_latency_ms, session.max_latency_ms), (0, 0));
+    }
+
+    #[test]
+    fn the_summary_counts_a_path_of_two_workers_once() {
+        let report = |paths: &[&str]| WatchReport {
+            summary: WatchSummary { connections: 1, paths: paths.len(), watches: paths.len() },
+            by_path: paths.iter().map(|path| (path.to_string(), Vec::new())).collect(),
+            ..WatchReport::default()
+        };
+        let summary = watch_summary(&[report(&["/a", "/b"]), report(&["/b"])]);
+        assert_eq!(summary, WatchSummary { connections: 2, paths: 2, watches: 3 });
+    }
 }
