@@ -77,7 +77,7 @@ fn outcome(whole: &Whole, disk: &SimDisk, story: &str) -> Outcome {
 /// Damages `path` and looks at what becomes of it.
 fn damage(
     whole: &Whole,
-    path: &PathBuf,
+    path: &Path,
     story: &str,
     change: impl FnOnce(&mut Vec<u8>),
 ) -> Outcome {
