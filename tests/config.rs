@@ -100,6 +100,14 @@ fn native_numbers_are_refused_as_apache_refuses_them() {
 }
 
 #[test]
+fn a_complaint_is_one_line_whatever_the_value_holds() {
+    let words = "zoo.cfg:2: clientPort: For input string: \"1\\n2\"";
+    check_refused("dataDir=/data\nclientPort=1\\n2\n", ExitCode::Configuration, 2, words);
+    assert_eq!(findings("a\\nb=1\n").len(), 1);
+    assert!(findings("a\\nb=1\n")[0].starts_with("zoo.cfg:4: a\\nb: unknown key"));
+}
+
+#[test]
 fn ports_are_refused_beyond_sixteen_bits() {
     for key in ["clientPort", "secureClientPort"] {
         let text = format!("dataDir=/data\n{key}=70000\n"); // ran
@@ -254,6 +262,10 @@ fn a_member_needs_limits_and_an_id_from_the_list() {
     refused(&text.replace("syncLimit=5\n", ""), None, bad, "syncLimit is not set");
     refused(&text, None, bad, "myid file is missing");
     refused(&text, Some("9\n"), ExitCode::Unexpected, "My id 9 not in the peer list");
+    let words =
+        "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than 254";
+    let text = format!("{text}server.255=d:2888:3888\nextendedTypesEnabled=true\n");
+    refused(&text, Some("255\n"), ExitCode::Unexpected, words);
 }
 
 /// All of them ran, on a standalone server: Apache reads myid there too. It does not forgive the
@@ -622,7 +634,8 @@ fn names_without_effect_are_reported_with_what_to_write() {
         said,
         [
             "zoo.cfg:4: foo: unknown key; kept without effect, as Apache keeps it",
-            "zoo.cfg:5: zookeeper.snapCount: has no effect in a file, as in Apache; write snapCount",
+            "zoo.cfg:5: zookeeper.snapCount: has no effect in a file, as in Apache; write \
+             snapCount",
             "zoo.cfg:6: requestThrottleLimit: has no effect, as in Apache; write \
              request_throttle_max_requests",
             "zoo.cfg:7: traceFile: has no effect, as in Apache",
@@ -697,7 +710,7 @@ fn session_weights_multiply_the_bucket_and_respect_their_order() {
                  connection_throttle_renew_session_weight=-1\n";
     let throttle = config(lines).connection_throttle;
     let weights = throttle.weights.expect("switched on");
-    assert_eq!((weights.global, weights.local, weights.renew), (4, 4, 4));
+    assert_eq!((weights.global, weights.local, weights.renew), (4, 4, 2));
     assert_eq!((throttle.tokens, throttle.fill_count), (40, 8));
     let plain = config("connection_throttle_tokens=10\n").connection_throttle;
     assert_eq!(plain.tokens, 10);
@@ -798,4 +811,56 @@ fn a_tick_below_zero_and_divisors_of_zero_are_not_taken() {
     let config = config("connection_throttle_fill_time=0\nnio.sessionlessCnxnTimeout=0\n");
     assert_eq!(config.connection_throttle.fill_time_ms, 1);
     assert_eq!(config.sessions.sessionless_timeout_ms, 10_000);
+}
+
+/// Every key of the table with values that nobody means, as a line and as a flag: nothing panics,
+/// whatever is refused says where and what to do, and of the keys that are system properties only
+/// those refuse that stop Apache, too.
+#[test]
+fn no_value_of_any_key_gets_past_the_table() {
+    let odd = ["", "abc", "-1", "0", "0x10", "99999999999999999999", "true", "yes", "a:b:c", ",;|"];
+    let mut refusing: Vec<&str> = vec![];
+    for key in keys::all() {
+        let name = key.name.replace('*', "7");
+        for value in odd {
+            let line = format!("{name}={value}\n");
+            let text = format!("{BASE}{line}");
+            if let Err(error) = parse(&text) {
+                let shown = error.to_string();
+                assert!(shown.starts_with("zoo.cfg:"), "{line}{shown}");
+                assert!(!error.advice.is_empty(), "{line}{shown}");
+                if !matches!(key.scope, keys::Scope::Native | keys::Scope::NativeOrProperty) {
+                    refusing.push(key.name);
+                }
+            }
+            let flags: Vec<String> = key
+                .properties()
+                .iter()
+                .map(|p| format!("-D{p}={value}").replace('*', "7"))
+                .collect();
+            for flag in flags {
+                let given = Given { text: BASE, flags: &flag, ..Given::default() };
+                if let Err(error) = given.read() {
+                    assert!(error.to_string().starts_with("JVMFLAGS: "), "{flag}: {error}");
+                    refusing.push(key.name);
+                }
+            }
+        }
+    }
+    refusing.dedup();
+    let known = [
+        "multiAddress.reachabilityCheckTimeoutMs",
+        "server.realm",
+        "connection_throttle_drop_increase",
+        "connection_throttle_drop_decrease",
+        "connection_throttle_decrease_ratio",
+        "serverCnxnFactory",
+        "watchManagerName",
+        "DigestAuthenticationProvider.digestAlg",
+        "sessionRequireClientSASLAuth",
+        "enforce.auth.enabled",
+    ];
+    let unknown: Vec<_> = refusing.iter().filter(|name| !known.contains(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    assert!(known.iter().all(|name| refusing.contains(name)), "{refusing:?}");
 }

@@ -21,6 +21,9 @@ pub mod proto;
 pub mod quorum;
 pub mod txn;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use codec::{measure_frame, Decode, DecodeError, Encode, Limits, Reader, Writer};
 pub use data::{Acl, Id, Stat, StatPersisted};
 pub use error_code::ErrorCode;

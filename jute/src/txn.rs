@@ -218,9 +218,17 @@ fn decode_multi<'a>(r: &mut Reader<'a>) -> Result<Vec<Txn<'a>>, DecodeError> {
         parts.push(match OpCode::from_code(kind) {
             Some(OpCode::Check) => Txn::Check(CheckVersionTxn::decode(&mut body)?),
             Some(
-                OpCode::Multi | OpCode::CreateSession | OpCode::CloseSession | OpCode::Reconfig,
-            ) => return Err(DecodeError::UnknownType(kind)),
-            _ => Txn::decode_kind(kind, &mut body)?,
+                OpCode::Create
+                | OpCode::Create2
+                | OpCode::CreateContainer
+                | OpCode::CreateTtl
+                | OpCode::Delete
+                | OpCode::DeleteContainer
+                | OpCode::SetData
+                | OpCode::Error,
+            ) => Txn::decode_kind(kind, &mut body)?,
+            // Apache's `DataTree` knows no other part.
+            _ => return Err(DecodeError::UnknownType(kind)),
         });
     }
     Ok(parts)

@@ -4,6 +4,8 @@
 //! Apache's client reported it. Each record must decode to what it is known to say, leave nothing
 //! unread, and encode to the very same bytes.
 
+#[path = "golden/captured.rs"]
+mod captured;
 #[path = "golden/disk.rs"]
 mod disk;
 #[path = "golden/quorum.rs"]
@@ -17,33 +19,12 @@ mod txns;
 
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::path::PathBuf;
 
 use jute::data::{Acl, Stat};
 use jute::proto::{ReplyHeader, RequestHeader};
 use jute::{Decode, Encode, Reader, Writer};
 
-fn directory() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-/// The bytes of `golden/NAME.hex`, behind its first line.
-fn captured(name: &str) -> &'static [u8] {
-    let path = directory().join(format!("{name}.hex"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
-    let (sentence, hex) = text.split_once('\n').expect("a sentence, then bytes");
-    assert!(sentence.starts_with("# "), "{path:?} does not say where it is from");
-    let hex: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-    let bytes: Vec<u8> = hex
-        .chunks(2)
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).expect("hex digits");
-            u8::from_str_radix(pair, 16).expect("hex digits")
-        })
-        .collect();
-    // Some hundred bytes that a test borrows from until it ends.
-    bytes.leak()
-}
+use captured::{captured, directory};
 
 /// A line of `golden/facts.txt`.
 fn fact(name: &str) -> String {
@@ -160,12 +141,8 @@ fn every_captured_record_is_checked() {
         include_str!("golden/requests.rs"),
         include_str!("golden/txns.rs"),
     ];
-    for entry in std::fs::read_dir(directory()).expect("the directory of golden files") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|e| e == "hex") {
-            let name = path.file_stem().and_then(|s| s.to_str()).expect("a name");
-            let quoted = format!("\"{name}\"");
-            assert!(sources.iter().any(|s| s.contains(&quoted)), "nobody checks {name}");
-        }
+    for name in captured::names() {
+        let quoted = format!("\"{name}\"");
+        assert!(sources.iter().any(|s| s.contains(&quoted)), "nobody checks {name}");
     }
 }

@@ -66,6 +66,10 @@ pub enum Role {
     Ensemble,
 }
 
+/// Nodes with a time to live mark themselves in the byte where session ids carry the server's
+/// number; 255 is that mark (Apache's `EphemeralType`).
+const MAX_EXTENDED_SID: i64 = 254;
+
 /// What Apache's `ZooKeeperServerMain` says to arguments that it cannot use.
 pub const USAGE: &str = "Usage: oxkeeper serve configfile | port datadir [ticktime] [maxcnxns]";
 
@@ -95,15 +99,9 @@ impl Config {
         let mut findings = vec![];
         let settings = Settings::collect(file, &properties, jvm, &mut findings);
         settings::check_native(&settings)?;
-        let in_file = |error: ConfigError| match error.place {
-            Place::Arguments => {
-                let place = Place::File { file: file.to_owned(), line: None };
-                ConfigError { place, ..error }
-            }
-            _ => error,
-        };
-        let mut reader = Reader::new(&settings);
-        let mut config = Config::read(&mut reader).map_err(in_file)?;
+        let whole_file = Place::File { file: file.to_owned(), line: None };
+        let mut reader = Reader::new(&settings, whole_file);
+        let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.read_members(file, &properties, read_file, &mut findings)?;
         config.file = Some(file.to_owned());
@@ -155,7 +153,7 @@ impl Config {
             ("maxClientCnxns", cnxns),
         ];
         let settings = Settings::of_arguments(&arguments, jvm, &mut findings);
-        let mut reader = Reader::new(&settings);
+        let mut reader = Reader::new(&settings, Place::Arguments);
         let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.settings = settings;
@@ -201,7 +199,18 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let data_dir = self.data_dirs.snapshots.to_string_lossy().into_owned();
         let sources = Sources { file, properties, data_dir: &data_dir, read_file };
-        sources.read_members(&mut self.ensemble, &mut self.client, findings)
+        sources.read_members(&mut self.ensemble, &mut self.client, findings)?;
+        let my_id = self.ensemble.my_id.map_or(0, |sid| sid.0);
+        if self.role() == Role::Ensemble && self.tree.extended_types && my_id > MAX_EXTENDED_SID {
+            let words = format!(
+                "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than \
+                 {MAX_EXTENDED_SID}"
+            );
+            let place = Place::File { file: file.to_owned(), line: None };
+            let advice = "give this server a smaller number, in myid and in its server line";
+            return Err(ConfigError::new(place, words, advice).exiting(ExitCode::Unexpected));
+        }
+        Ok(())
     }
 
     /// Says what takes the whole configuration to know.
@@ -223,7 +232,7 @@ impl Config {
                     say(Severity::Info, What::NotApplicable, message);
                 }
                 Role::Ensemble => {
-                    let message = format!("accepted; take effect when the ensemble comes: {names}");
+                    let message = format!("no effect yet, come with the ensemble: {names}");
                     say(Severity::Info, What::Later, message);
                 }
             }
@@ -253,7 +262,7 @@ fn listen(
         None if reader.place(host_key).is_some() => {
             let words = format!("{host_key} is set but {port_key} is not set");
             let advice = format!("write {port_key}=2181, or remove {host_key}");
-            Err(values::refuse(reader, host_key, &words, &advice))
+            Err(reader.refuse(host_key, &words, &advice))
         }
         None => Ok(None),
         Some(port) => {
@@ -273,7 +282,7 @@ fn check_tls_scheme(reader: &Reader<'_>) -> Result<(), ConfigError> {
     let words =
         format!("No auth provider configured for the SSL authentication scheme '{scheme}'.");
     let advice = format!("remove {KEY}, or add authProvider.{scheme}");
-    Err(values::refuse(reader, KEY, &words, &advice))
+    Err(reader.refuse(KEY, &words, &advice))
 }
 
 fn unreadable(file: &str, error: &io::Error) -> ConfigError {

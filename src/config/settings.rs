@@ -243,8 +243,11 @@ fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
         // Said together, once it is known whether there is an ensemble.
         Status::Honoured | Status::Later(Work::Ensemble) => None,
         Status::Later(work) => {
-            let message = format!("accepted; takes effect when {} comes", work.words());
-            Some((Severity::Info, What::Later, message))
+            // Security that is silently missing would be worse than a line too many.
+            let security = work == Work::Security;
+            let severity = if security { Severity::Warning } else { Severity::Info };
+            let message = format!("no effect yet: comes with {}", work.words());
+            Some((severity, What::Later, message))
         }
         Status::NotApplicable(reason) => {
             let message = format!("accepted without effect: {reason}");
@@ -257,11 +260,19 @@ fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
 pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub findings: Vec<Finding>,
+    /// What to blame for something that nobody said.
+    whole: Place,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(settings: &'a Settings) -> Reader<'a> {
-        Reader { settings, findings: vec![] }
+    pub fn new(settings: &'a Settings, whole: Place) -> Reader<'a> {
+        Reader { settings, findings: vec![], whole }
+    }
+
+    /// An error about a key, at the line that said it, else at the whole.
+    pub fn refuse(&self, key: &str, words: &str, advice: &str) -> ConfigError {
+        let said = self.settings.get(key).map(|setting| setting.place.clone());
+        ConfigError::new(said.unwrap_or(self.whole.clone()), words, advice).of_key(key)
     }
 
     /// A number that has a default.
@@ -345,6 +356,8 @@ impl<'a> Reader<'a> {
         };
         let text = setting.value.as_str();
         let on = match key.kind {
+            // Only the zoo.cfg line of such a key is read strictly.
+            Kind::Bool if matches!(setting.place, Place::Variable(_)) => java::parse_boolean(text),
             Kind::Bool if text.eq_ignore_ascii_case("true") => true,
             Kind::Bool if text.eq_ignore_ascii_case("false") => false,
             Kind::Bool => {
@@ -457,7 +470,7 @@ pub(super) fn check_native(settings: &Settings) -> Result<(), ConfigError> {
         Place::File { line, .. } => line.unwrap_or(0),
         _ => u32::MAX,
     });
-    let mut reader = Reader::new(settings);
+    let mut reader = Reader::new(settings, Place::Arguments);
     for (name, _) in said {
         let key = row(name);
         if !matches!(key.scope, Scope::Native | Scope::NativeOrProperty) {

@@ -158,7 +158,8 @@ impl State {
         }
     }
 
-    /// Whether the client must take its replies (or wait for them) before more of its requests are looked at.
+    /// Whether the client must take its replies, or wait for them, before more of its requests
+    /// are looked at.
     pub fn is_full(&self) -> bool {
         self.unsent() > limits::OUTPUT_BYTES_HIGH
             || self.lane.outstanding() >= limits::LANE_REQUESTS_MAX

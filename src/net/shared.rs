@@ -1,7 +1,7 @@
 //! What workers and the pipeline share: the replica behind its lock, and two queues of batches.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{mpsc, Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, Notify};
@@ -10,7 +10,7 @@ use super::stats::Registry;
 use super::words::{WatchReport, Words};
 use crate::auth::Auth;
 use crate::pipeline::{Ask, WorkerEffects};
-use crate::session::{ConnectionThrottle, SessionCost, ThrottleConfig};
+use crate::session::{Bucket, ConnectionThrottle, SessionCost, ThrottleConfig};
 use crate::tree::{Fired, Replica};
 use crate::types::{Now, Zxid};
 
@@ -20,7 +20,7 @@ pub struct Shared {
     pub replica: RwLock<Replica>,
     /// The replica's last zxid, for whoever needs no more than that.
     pub last_applied: AtomicI64,
-    pub asks: AskQueue,
+    pub asks: Arc<AskQueue>,
     pub inboxes: Vec<Inbox>,
     pub registry: Registry,
     pub auth: Arc<Auth>,
@@ -130,7 +130,7 @@ impl Shared {
         Shared {
             last_applied: AtomicI64::new(replica.last_zxid().0),
             replica: RwLock::new(replica),
-            asks: AskQueue::default(),
+            asks: Arc::default(),
             inboxes: (0..workers).map(|_| Inbox::default()).collect(),
             registry: Registry::default(),
             auth,
@@ -139,7 +139,7 @@ impl Shared {
             outstanding: AtomicI64::new(0),
             large_bytes: AtomicI64::new(0),
             throttle: Mutex::new(Throttle {
-                bucket: ConnectionThrottle::new(settings.connections.clone(), clock().mono_ms),
+                bucket: ConnectionThrottle::new(settings.connections, clock().mono_ms),
                 // Any odd number will do: it spreads refusals, it guards nothing.
                 random: first_session as u64 | 1,
             }),
@@ -189,6 +189,44 @@ impl Shared {
         for inbox in &self.inboxes {
             inbox.wake.notify_one();
         }
+    }
+}
+
+/// Where somebody asks the pipeline for its sessions.
+#[derive(Default)]
+pub struct SessionDesk {
+    asked: Mutex<Vec<mpsc::SyncSender<Vec<Bucket>>>>,
+    wake: Mutex<Option<std::sync::Weak<AskQueue>>>,
+}
+
+impl SessionDesk {
+    /// The sessions by their deadlines; none if the pipeline does not answer in time.
+    pub fn ask(&self, patience: Duration) -> Vec<Bucket> {
+        let (send, receive) = mpsc::sync_channel(1);
+        self.asked.lock().expect("nobody panics while holding it").push(send);
+        let queue = self.wake.lock().expect("nobody panics while holding it").clone();
+        if let Some(queue) = queue.and_then(|queue| queue.upgrade()) {
+            queue.wake();
+        }
+        receive.recv_timeout(patience).unwrap_or_default()
+    }
+
+    /// Answers whoever has asked. `queue` is woken for those who will.
+    pub fn answer(&self, buckets: impl FnOnce() -> Vec<Bucket>) {
+        let asked = std::mem::take(&mut *self.asked.lock().expect("as above"));
+        if asked.is_empty() {
+            return;
+        }
+        let buckets = buckets();
+        for asker in asked {
+            // Whoever asked may have lost patience.
+            let _ = asker.try_send(buckets.clone());
+        }
+    }
+
+    /// Questions wake whoever takes from `queue`.
+    pub fn serve(&self, queue: &Arc<AskQueue>) {
+        *self.wake.lock().expect("as above") = Some(Arc::downgrade(queue));
     }
 }
 

@@ -198,7 +198,11 @@ impl Worker {
     fn go_on(self: &Rc<Self>, conn: &Rc<Conn>) {
         let mut kept = {
             let mut state = conn.state.borrow_mut();
-            if state.input.is_empty() || matches!(state.phase, Phase::Opening { .. }) {
+            if matches!(state.phase, Phase::Opening { .. }) {
+                return;
+            }
+            state.stalled = false;
+            if state.input.is_empty() {
                 return;
             }
             std::mem::take(&mut state.input)

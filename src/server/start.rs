@@ -6,6 +6,7 @@ use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
 use super::run::Server;
+use crate::admin::{Conf, Whitelist};
 use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
 use crate::config::{
     self, AuthProvider, Config, ConfigError, Finding, JvmFlags, Severity, SnapshotCompression,
@@ -147,7 +148,33 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
             retain: storage.snap_retain_count.max(3) as usize,
             every_hours: hours as u64,
         }),
+        words: whitelist(config),
+        conf: conf(config),
     })
+}
+
+fn whitelist(config: &Config) -> Whitelist {
+    Whitelist::new(|word| config.network.four_letter_words.allows(word))
+}
+
+/// What `conf` shows of the configuration.
+fn conf(config: &Config) -> Conf {
+    let version_2 = |dir: &std::path::Path| {
+        let dir = dir.join("version-2");
+        std::path::absolute(&dir).unwrap_or(dir).display().to_string()
+    };
+    Conf {
+        client_port: -1,
+        secure_client_port: config.secure_client.as_ref().map_or(-1, |c| i32::from(c.port)),
+        data_dir: version_2(&config.data_dirs.snapshots),
+        data_log_dir: version_2(&config.data_dirs.logs),
+        tick_time_ms: config.sessions.tick_time_ms,
+        max_client_cnxns: config.limits.max_client_cnxns,
+        min_session_timeout_ms: config.sessions.min_timeout_ms,
+        max_session_timeout_ms: config.sessions.max_timeout_ms,
+        client_port_listen_backlog: config.network.listen_backlog.unwrap_or(-1),
+        ..Conf::default()
+    }
 }
 
 fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {

@@ -6,7 +6,8 @@ use jute::data::{Acl, Id, StatPersisted};
 use jute::disk::*;
 use jute::Decode;
 
-use crate::{captured, check, stat};
+use crate::captured::captured;
+use crate::{check, stat};
 
 #[test]
 fn headers() {

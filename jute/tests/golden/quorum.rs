@@ -6,7 +6,8 @@ use jute::quorum::*;
 use jute::txn::{CreateTxn, SetDataTxn, Txn, TxnRecord};
 use jute::{Decode, Encode, Limits};
 
-use crate::{captured, check, number, open_acl, text};
+use crate::captured::captured;
+use crate::{check, number, open_acl, text};
 
 const EPOCH_ONE: i64 = 1 << 32;
 

@@ -7,7 +7,8 @@ use jute::multi::{MultiResponse, MultiResult};
 use jute::proto::*;
 use jute::{Decode, Encode, ErrorCode, Writer};
 
-use crate::{captured, check, check_reply, fact, number, stat, text, Nothing};
+use crate::captured::captured;
+use crate::{check, check_reply, fact, number, stat, text, Nothing};
 
 #[test]
 fn handshakes_are_answered_in_the_form_they_were_made() {

@@ -5,7 +5,8 @@ use jute::multi::{MultiOp, MultiRequest};
 use jute::proto::*;
 use jute::OpCode;
 
-use crate::{captured, check, check_request, fact, number, open_acl, text, Nothing};
+use crate::captured::captured;
+use crate::{check, check_request, fact, number, open_acl, text, Nothing};
 
 #[test]
 fn handshakes_decode_with_and_without_the_last_byte() {

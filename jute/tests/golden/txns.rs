@@ -6,7 +6,8 @@ use jute::data::{Acl, Id};
 use jute::txn::*;
 use jute::Decode;
 
-use crate::{captured, check, number, open_acl, stat};
+use crate::captured::captured;
+use crate::{check, number, open_acl, stat};
 
 fn path(s: &'static str) -> Cow<'static, str> {
     Cow::Borrowed(s)

@@ -229,8 +229,8 @@ fn note_walk(report: &mut Report, walk: &Walk) {
     match &walk.end {
         LogEnd::Clean => {}
         LogEnd::Cut { file, offset } => report.cut = Some((file.clone(), *offset)),
-        LogEnd::Complete { file, end_byte_at } => report.notes.push(format!(
-            "{}: the end byte at offset {end_byte_at} was missing behind a whole record; written",
+        LogEnd::Complete { file, offset, .. } => report.notes.push(format!(
+            "{}: the record at offset {offset} was whole but for its length or end; written",
             file.display()
         )),
     }
