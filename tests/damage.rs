@@ -4,7 +4,7 @@
 
 mod history;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use history::{create, dirs, every_type, file, recover_disk, text, Server};
 use oxkeeper::sim::{Rng, SimDisk};
