@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backstage::SessionWindow;
 use super::clock;
 use super::snapshots::Snapshots;
 use crate::disk::RealDisk;
@@ -22,6 +23,7 @@ pub(super) struct Driver {
     pub peer: Peer,
     pub log: TxnLog<RealDisk>,
     pub snapshots: Snapshots,
+    pub sessions: Arc<SessionWindow>,
 }
 
 impl Driver {
@@ -40,6 +42,7 @@ impl Driver {
             }
             self.tick();
             self.work()?;
+            self.sessions.show(self.peer.sessions());
             if stopping {
                 return self.finish();
             }

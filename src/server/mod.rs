@@ -1,5 +1,6 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
 
+mod backstage;
 pub mod clock;
 mod driver;
 mod exit;

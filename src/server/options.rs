@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::admin::Whitelist;
 use crate::net;
 use crate::peer::PeerOptions;
 use crate::storage::{Compression, TxnLogOptions};
@@ -22,6 +23,8 @@ pub struct ServerOptions {
     pub create_dirs: bool,
     pub workers: usize,
     pub net: net::Settings,
+    /// Four-letter words that are answered.
+    pub words: Whitelist,
     pub purge: Option<Purge>,
 }
 

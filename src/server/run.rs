@@ -6,11 +6,14 @@ use std::thread::JoinHandle;
 
 use tokio::signal::unix::{signal, SignalKind};
 
+use super::backstage::{Backstage, SessionWindow, Shown};
+use super::clock;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
 use super::snapshots::Snapshots;
-use super::{clock, words};
+use super::words::LiveWords;
+use crate::admin::metrics::Metrics;
 use crate::auth::Auth;
 use crate::disk::{lock_directory, DirectoryLock, RealDisk};
 use crate::net::{self, Shared};
@@ -48,11 +51,26 @@ impl Server {
         tell(&recovered, clock::now().mono_ms - began.mono_ms);
         let auth = Arc::new(auth);
         let now = clock::now();
+        let tick_ms = options.peer.tick_ms;
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
         let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_zxid);
         // The wall clock, so that ids don't come again after a reboot.
         let first_session = session::initial_session_id(1, now.wall_ms).0;
         let with_digest = options.tree.digest_enabled;
+        let sessions = Arc::new(SessionWindow::default());
+        let shown = Shown {
+            client_address: listener.local_addr().unwrap_or(options.client_address),
+            data_dir: dirs.snapshots.clone(),
+            data_log_dir: dirs.logs.clone(),
+            tick_time_ms: tick_ms,
+            max_client_cnxns: options.net.max_per_ip as i32,
+            min_session_timeout_ms: options.net.min_session_timeout_ms,
+            max_session_timeout_ms: options.net.max_session_timeout_ms,
+            listen_backlog: options.listen_backlog,
+        };
+        let backstage = Backstage { shown, sessions: Arc::clone(&sessions) };
+        let metrics = Arc::new(Metrics::default());
+        let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
@@ -60,10 +78,10 @@ impl Server {
             auth,
             clock::now,
             first_session,
-            Arc::new(words::Plain),
+            Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
-        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots };
+        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions };
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn("pipeline", {

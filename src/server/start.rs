@@ -6,6 +6,7 @@ use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
 use super::run::Server;
+use crate::admin::Whitelist;
 use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
 use crate::config::{
     self, AuthProvider, Config, ConfigError, Finding, JvmFlags, Severity, SnapshotCompression,
@@ -143,6 +144,7 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
         create_dirs: storage.datadir_autocreate,
         workers: workers(),
         net: net_settings(config),
+        words: Whitelist::new(|name| config.network.four_letter_words.allows(name)),
         purge: storage.purge_interval_hours.map(|hours| Purge {
             retain: storage.snap_retain_count.max(3) as usize,
             every_hours: hours as u64,
