@@ -4,53 +4,38 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
-use super::java::{Address, Zone};
-use super::metrics::{Gauges, Metrics};
-use super::view::{Conf, Connection, ConnectionName, ConnectionSession, Deadline, Role, Sessions};
-use super::{
-    answer, environment, java, refusal, trace_mask, version, Fact, Host, Traffic, View, Whitelist,
-    Word, TRACE_MASK,
+use super::backstage::Backstage;
+use crate::admin::java::{four_decimals, Address, Zone};
+use crate::admin::metrics::{Gauges, Metrics};
+use crate::admin::{
+    answer, environment, refusal, trace_mask, version, Connection, ConnectionName,
+    ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
 use crate::net::{ConnStats, Question, Shared, Totals, WatchReport, Words};
-use crate::session::{next_tick, Bucket};
+use crate::session::next_tick;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
 use crate::watch::WatchSummary;
 use jute::OpCode;
 
-/// What only the outermost shell can tell: files, the process, the thread that keeps sessions.
-pub trait Backstage: Send + Sync {
-    /// The settings that `conf` shows, with the sizes of the directories as they are now.
-    fn conf(&self) -> Conf;
-    /// What is known of the host and the process.
-    fn host(&self) -> Host;
-    /// The zone of the wall clock.
-    fn zone(&self) -> Zone;
-    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]). They belong to
-    /// the pipeline's thread, which may have to be woken.
-    fn session_buckets(&self, shared: &Shared) -> Vec<Bucket>;
-    /// Open files of the process, and how many it may have.
-    fn file_descriptors(&self) -> [i64; 2];
-}
-
 /// Answers the words of a standalone server.
-pub struct LiveWords<B> {
+pub(super) struct LiveWords {
     whitelist: Whitelist,
     metrics: Arc<Metrics>,
-    backstage: B,
+    backstage: Backstage,
     trace_mask: AtomicI64,
     /// Monotonic.
     started_ms: i64,
 }
 
-impl<B: Backstage> LiveWords<B> {
+impl LiveWords {
     /// `started_ms` is when the server began to serve, monotonic.
     pub fn new(
         whitelist: Whitelist,
         metrics: Arc<Metrics>,
-        backstage: B,
+        backstage: Backstage,
         started_ms: i64,
-    ) -> LiveWords<B> {
+    ) -> LiveWords {
         let trace_mask = AtomicI64::new(TRACE_MASK);
         LiveWords { whitelist, metrics, backstage, trace_mask, started_ms }
     }
@@ -78,7 +63,7 @@ impl<B: Backstage> LiveWords<B> {
             role: (!shared.is_stopping()).then_some(Role::Standalone),
             version: version(),
             trace_mask: self.trace_mask.load(Relaxed),
-            zone: self.backstage.zone(),
+            zone: Zone::default(),
             ..View::default()
         };
         for fact in word.needs() {
@@ -151,7 +136,7 @@ impl<B: Backstage> LiveWords<B> {
     }
 }
 
-impl<B: Backstage> Words for LiveWords<B> {
+impl Words for LiveWords {
     fn is_word(&self, first: [u8; 4]) -> bool {
         Word::recognize(first).is_some()
     }
@@ -214,7 +199,7 @@ fn traffic(shared: &Shared) -> Traffic {
     let min = Some(totals.latency_min_ms.load(Relaxed)).filter(|_| count > 0);
     Traffic {
         latency_min_ms: min.unwrap_or(0) as i64,
-        latency_avg_ms: java::four_decimals(mean),
+        latency_avg_ms: four_decimals(mean),
         latency_max_ms: totals.latency_max_ms.load(Relaxed) as i64,
         received: totals.received.load(Relaxed) as i64,
         sent: totals.sent.load(Relaxed) as i64,
