@@ -8,6 +8,7 @@ from wire import Reader, Request, close_session, connect_request, frame, ping
 
 # Long enough for a busy two-core machine; silence this long is itself written down.
 SILENCE_S = 5.0
+HASTE_S = 0.3
 
 
 class Connection:
@@ -22,7 +23,7 @@ class Connection:
         self.ops = {}
         self.open = True
         try:
-            self.sock = socket.create_connection(side.address[:2], timeout=SILENCE_S)
+            self.sock = socket.create_connection(side.address[:2], timeout=side.patience_s)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except (BrokenPipeError, ConnectionResetError):
             # The server closed before connect() had returned.
@@ -63,6 +64,12 @@ class Connection:
         """Sends a request and reads up to its reply; returns its error, None if none came."""
         errors = self.pipeline(request)
         return errors[0] if errors else None
+
+    def quietly(self, request):
+        """Sends a request and reads up to its reply, and writes nothing down."""
+        written = len(self.log.lines)
+        self.call(request)
+        del self.log.lines[written:]
 
     def pipeline(self, *requests):
         """Sends requests in one write and reads as many replies; returns their errors."""
@@ -110,6 +117,7 @@ class Connection:
                 piece = self.sock.recv(1 << 16)
             except TimeoutError:
                 self.log.note(self.name, "silence")
+                self.side.hasten()
                 return None
             except OSError:
                 piece = b""
@@ -167,6 +175,7 @@ class Side:
         self.address = server.address
         self.root = root
         self.connections = []
+        self.patience_s = SILENCE_S
         self.transcript = Transcript(0)
         self.transcript.base_zxid = self.last_zxid()
 
@@ -184,6 +193,13 @@ class Side:
         self.transcript.lines.clear()
         self.transcript.sessions.clear()
         return zxid
+
+    def hasten(self):
+        """After a first silence the next ones are cut short: this server may be stuck."""
+        self.patience_s = HASTE_S
+        for connection in self.connections:
+            if connection.open:
+                connection.sock.settimeout(HASTE_S)
 
     def open(self):
         """A connection that has sent nothing yet."""
@@ -214,9 +230,21 @@ class Side:
         self.transcript.note("--", text)
 
     def finish(self):
-        """Settles, then ends every session so that the next scenario starts clean."""
+        """Settles and writes the last line."""
         self.settle()
-        for connection in self.connections:
-            if connection.open:
-                connection.drop()
         self.transcript.lines.append("end")
+
+    def end_sessions(self):
+        """Closes every session that is left, so that none expires in a later scenario."""
+        written = len(self.transcript.lines)
+        left = {one.session: one.password for one in self.connections if one.session}
+        for session, password in left.items():
+            last = Connection(self, "last")
+            last.handshake(session=session, password=password)
+            if last.session:
+                last.raw(last.encode(close_session()))
+            last.until_closed()
+            last.sock.close()
+        for connection in self.connections:
+            connection.sock.close()
+        del self.transcript.lines[written:]

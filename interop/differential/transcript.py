@@ -132,8 +132,10 @@ class Transcript:
             if xid == -1:
                 text = self.event(reader, zxid) + (f" err={error}" if error else "")
             else:
-                # A failed reply has no body; what is there nevertheless is shown as the rest.
-                letters = REPLIES.get(op, "") if error == 0 else ""
+                # A failed reply has no body, except that of a multiRead, which may have one.
+                # What is there nevertheless is shown as the rest.
+                partial = op == "multiRead" and reader.at < len(payload)
+                letters = REPLIES.get(op, "") if error == 0 or partial else ""
                 body = " ".join(self.fields(letters, reader))
                 text = f"reply {op} xid={xid} zxid={self.zxid(zxid)} err={error} {body}"
             rest = reader.rest()

@@ -5,7 +5,6 @@
 //! [`View`] and sends the [`answer()`].
 
 mod answer;
-mod connection_stats;
 mod environment;
 pub mod java;
 pub mod metrics;
@@ -13,7 +12,6 @@ mod view;
 mod word;
 
 pub use answer::{answer, last_op, trace_mask, TRACE_MASK};
-pub use connection_stats::ConnectionStats;
 pub use environment::{environment, java_arch, Host};
 pub use view::{
     Conf, Connection, ConnectionName, ConnectionSession, Deadline, EnsembleConf, Role, Sessions,

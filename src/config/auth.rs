@@ -2,8 +2,7 @@
 //! in the room `auth`.
 
 use super::error::{ConfigError, ExitCode, What};
-use super::settings::Reader;
-use super::values::refuse;
+use super::settings::{Reader, Secret};
 
 /// A shipped authentication provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +77,7 @@ pub struct Auth {
     pub providers: Vec<AuthProvider>,
     pub digest_algorithm: DigestAlgorithm,
     /// `super:<digest>`: who proves it may do everything.
-    pub super_digest: Option<String>,
+    pub super_digest: Option<Secret>,
     /// Names that the scheme ensemble accepts; `None`: it accepts any.
     pub ensemble_names: Option<Vec<String>>,
     /// A session needs one of these schemes; empty: it needs none.
@@ -97,7 +96,7 @@ impl Auth {
             skip_acl: reader.switch("skipACL")?,
             eager_acl_check: reader.switch("enableEagerACLCheck")?,
             digest_algorithm: digest_algorithm(reader)?,
-            super_digest: reader.text("DigestAuthenticationProvider.superDigest"),
+            super_digest: reader.text("DigestAuthenticationProvider.superDigest").map(Secret::new),
             ensemble_names: ensemble_names(reader),
             enforced_schemes: enforced_schemes(reader, &providers, session_requires_client_sasl)?,
             session_requires_client_sasl,
@@ -136,7 +135,7 @@ fn digest_algorithm(reader: &Reader<'_>) -> Result<DigestAlgorithm, ConfigError>
         let words =
             format!("don't support this ACL digest algorithm: {name} in the current environment");
         let advice = "SHA1, SHA-224, SHA-256, SHA-384 and SHA-512 are supported";
-        refuse(reader, KEY, &words, advice).exiting(ExitCode::Unexpected)
+        reader.refuse(KEY, &words, advice).exiting(ExitCode::Unexpected)
     })
 }
 
@@ -166,7 +165,7 @@ fn enforced_schemes(
             "zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be  \
                      configured.";
         let advice = "name one scheme at least, such as enforce.auth.schemes=digest";
-        return Err(refuse(reader, "enforce.auth.enabled", words, advice));
+        return Err(reader.refuse("enforce.auth.enabled", words, advice));
     }
     let served = |scheme: &String| providers.iter().any(|provider| provider.scheme() == scheme);
     match schemes.iter().find(|scheme| !served(scheme)) {
@@ -174,7 +173,7 @@ fn enforced_schemes(
         Some(scheme) => {
             let words = format!("Authentication scheme {scheme} is not available.");
             let advice = "name its provider with an authProvider line";
-            Err(refuse(reader, key, &words, advice))
+            Err(reader.refuse(key, &words, advice))
         }
     }
 }

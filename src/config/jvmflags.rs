@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn d_words_are_properties_and_the_rest_is_named() {
-        let text = " -Xmx1g -Djute.maxbuffer=4194304\t-XX:+UseG1GC -Dzookeeper.skipACL=yes -javaagent:/a.jar=7070:/b.yml\n";
+        let text = " -Xmx1g -Djute.maxbuffer=4194304\t-XX:+UseG1GC -Dzookeeper.skipACL=yes \
+                    -javaagent:/a.jar=7070:/b.yml\n";
         let flags = JvmFlags::from_variables(None, Some(text));
         assert_eq!(value(&flags, "jute.maxbuffer"), Some("4194304"));
         assert_eq!(value(&flags, "zookeeper.skipACL"), Some("yes"));

@@ -162,6 +162,7 @@ pub static SECTIONS: &[Section] = &[
     Section { title: "Metrics and the Java virtual machine", keys: native::METRICS },
     Section { title: "Admin server, audit, four-letter words", keys: property::ADMIN },
     Section { title: "Only as -D", keys: elsewhere::DASH_D },
+    Section { title: "Logging", keys: elsewhere::LOGGING },
     Section { title: "Names without effect", keys: elsewhere::NOWHERE },
 ];
 
@@ -294,14 +295,12 @@ fn bounds_words(key: &Key) -> String {
 
 fn place_words(key: &Key) -> String {
     match key.scope {
-        Scope::Native => "zoo.cfg".to_owned(),
+        Scope::Native => "file".to_owned(),
+        Scope::NativeOrProperty | Scope::Property => "file, -D".to_owned(),
+        Scope::PropertyOrBare => format!("file, -D, `-D{}`", key.name),
+        Scope::DashD(full) => format!("only `-D{full}`"),
         Scope::Nowhere("") => "nowhere".to_owned(),
         Scope::Nowhere(instead) => format!("nowhere; write `{instead}`"),
-        Scope::DashD(full) => format!("only `-D{full}`"),
-        _ => {
-            let flags = key.properties().iter().map(|p| format!("`-D{p}`")).collect::<Vec<_>>();
-            format!("zoo.cfg or {}", flags.join(" or "))
-        }
     }
 }
 
@@ -318,7 +317,7 @@ impl Kind {
     pub fn words(self) -> &'static str {
         match self {
             Kind::Int | Kind::Long | Kind::StrictInt | Kind::LenientLong => "number",
-            Kind::DecodedInt | Kind::DecodedLong => "number (also `0x10`, `010`)",
+            Kind::DecodedInt | Kind::DecodedLong => "number (0x)",
             Kind::Bool | Kind::Flag | Kind::ExactTrue | Kind::NotFalse => "`true` or `false`",
             Kind::Yes | Kind::NotNo => "`yes` or `no`",
             Kind::Float | Kind::StrictFloat => "fraction",
@@ -328,7 +327,7 @@ impl Kind {
             Kind::Host => "host",
             Kind::Class => "class name",
             Kind::Words => "list with commas",
-            Kind::Member => "see below",
+            Kind::Member => "line of members",
         }
     }
 }
@@ -340,9 +339,15 @@ Generated from the table in `src/config/keys`; after a change there run
 `UPDATE_DOCS=1 cargo test --test config`.
 
 A `zoo.cfg` of Apache ZooKeeper 3.9.5 is taken as it is. A key that the table does not know is kept
-and reported, never refused. `-D` words come from the environment variables `SERVER_JVMFLAGS` and
-`JVMFLAGS` (the latter wins); where a key works in both places, the `zoo.cfg` line wins over the
-`-D` word, as in Apache. \"here\" says what this server makes of the key.
+and reported, never refused.
+
+- **where**: `file` is zoo.cfg; `-D` is a word `-Dzookeeper.<key>=<value>` in the environment
+  variable `JVMFLAGS` or `SERVER_JVMFLAGS`, of which the first wins. A line in the file wins over
+  the word, as in Apache. A few keys work only as a `-D` word, under the name given.
+- **type**: a plain number is decimal, and anything else stops the start with exit status 2. A
+  number marked (0x) is read as Java decodes it (`0x10` is 16, `010` is 8), and anything else means
+  the default.
+- **here**: what this server makes of the key.
 ";
 
 #[cfg(test)]

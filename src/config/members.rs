@@ -3,6 +3,7 @@
 //! Names are kept as text; whoever connects resolves them, again and again, because a member whose
 //! name does not resolve yet is no error.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -27,10 +28,10 @@ impl HostPort {
         HostPort { host: HostPort::ANY.to_owned(), port }
     }
 
-    /// Whether this is every address of the machine, in either family.
+    /// Whether this is every address of the machine. Java listens in both families then, even for
+    /// `0.0.0.0`, and so must whoever opens the port.
     pub fn is_any(&self) -> bool {
-        let number: Result<std::net::IpAddr, _> = self.host.parse();
-        number.is_ok_and(|ip| ip.is_unspecified())
+        self.host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified())
     }
 }
 

@@ -22,7 +22,7 @@ pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
 pub use members::{HostPort, Member, Members, PeerRole};
-pub use settings::Settings;
+pub use settings::{Secret, Settings};
 pub use values::{
     Admin, ClientLimits, ConnectionThrottle, DataDirs, FourLetterWords, Metrics, Network,
     RequestThrottle, SessionWeights, Sessions, SnapshotCompression, Storage, Tree,
@@ -38,7 +38,7 @@ pub struct Config {
     /// The file it came from, as the operator named it.
     pub file: Option<String>,
     /// The bytes of that file, as text (the admin server shows them).
-    pub initial_text: String,
+    pub initial_text: Secret,
     pub data_dirs: DataDirs,
     /// Where clients connect; port 0 lets the system choose. `None`: nobody can connect.
     pub client: Option<HostPort>,
@@ -65,6 +65,10 @@ pub enum Role {
     Standalone,
     Ensemble,
 }
+
+/// Nodes with a time to live mark themselves in the byte where session ids carry the server's
+/// number; 255 is that mark (Apache's `EphemeralType`).
+const MAX_EXTENDED_SID: i64 = 254;
 
 /// What Apache's `ZooKeeperServerMain` says to arguments that it cannot use.
 pub const USAGE: &str = "Usage: oxkeeper serve configfile | port datadir [ticktime] [maxcnxns]";
@@ -95,21 +99,15 @@ impl Config {
         let mut findings = vec![];
         let settings = Settings::collect(file, &properties, jvm, &mut findings);
         settings::check_native(&settings)?;
-        let in_file = |error: ConfigError| match error.place {
-            Place::Arguments => {
-                let place = Place::File { file: file.to_owned(), line: None };
-                ConfigError { place, ..error }
-            }
-            _ => error,
-        };
-        let mut reader = Reader::new(&settings);
-        let mut config = Config::read(&mut reader).map_err(in_file)?;
+        let whole_file = Place::File { file: file.to_owned(), line: None };
+        let mut reader = Reader::new(&settings, whole_file);
+        let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.read_members(file, &properties, read_file, &mut findings)?;
         config.file = Some(file.to_owned());
-        config.initial_text = String::from_utf8_lossy(bytes).into_owned();
-        config.advise(file, &mut findings);
+        config.initial_text = Secret::new(String::from_utf8_lossy(bytes));
         config.settings = settings;
+        config.advise(file, &mut findings);
         Ok((config, findings))
     }
 
@@ -155,7 +153,7 @@ impl Config {
             ("maxClientCnxns", cnxns),
         ];
         let settings = Settings::of_arguments(&arguments, jvm, &mut findings);
-        let mut reader = Reader::new(&settings);
+        let mut reader = Reader::new(&settings, Place::Arguments);
         let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.settings = settings;
@@ -173,7 +171,7 @@ impl Config {
         }
         Ok(Config {
             file: None,
-            initial_text: String::new(),
+            initial_text: Secret::new(""),
             data_dirs,
             client,
             secure_client,
@@ -201,19 +199,43 @@ impl Config {
     ) -> Result<(), ConfigError> {
         let data_dir = self.data_dirs.snapshots.to_string_lossy().into_owned();
         let sources = Sources { file, properties, data_dir: &data_dir, read_file };
-        sources.read_members(&mut self.ensemble, &mut self.client, findings)
+        sources.read_members(&mut self.ensemble, &mut self.client, findings)?;
+        let my_id = self.ensemble.my_id.map_or(0, |sid| sid.0);
+        if self.role() == Role::Ensemble && self.tree.extended_types && my_id > MAX_EXTENDED_SID {
+            let words = format!(
+                "extendedTypesEnabled is true but Server ID is too large. Cannot be larger than \
+                 {MAX_EXTENDED_SID}"
+            );
+            let place = Place::File { file: file.to_owned(), line: None };
+            let advice = "give this server a smaller number, in myid and in its server line";
+            return Err(ConfigError::new(place, words, advice).exiting(ExitCode::Unexpected));
+        }
+        Ok(())
     }
 
-    /// Warns of what is legal but likely not meant.
+    /// Says what takes the whole configuration to know.
     fn advise(&self, file: &str, findings: &mut Vec<Finding>) {
+        let mut say = |severity, what, message| {
+            let place = Place::File { file: file.to_owned(), line: None };
+            findings.push(Finding { severity, what, place, key: None, message });
+        };
         if self.client.is_none() && self.secure_client.is_none() {
-            findings.push(Finding {
-                severity: Severity::Warning,
-                what: What::Advice,
-                place: Place::File { file: file.to_owned(), line: None },
-                key: None,
-                message: "clientPort is not set: no client can connect".to_owned(),
-            });
+            let message = "clientPort is not set: no client can connect".to_owned();
+            say(Severity::Warning, What::Advice, message);
+        }
+        let waiting: Vec<&str> = self.settings.waiting_for(keys::Work::Ensemble).collect();
+        if !waiting.is_empty() {
+            let names = waiting.join(", ");
+            match self.role() {
+                Role::Standalone => {
+                    let message = format!("of use in an ensemble only: {names}");
+                    say(Severity::Info, What::NotApplicable, message);
+                }
+                Role::Ensemble => {
+                    let message = format!("no effect yet, come with the ensemble: {names}");
+                    say(Severity::Info, What::Later, message);
+                }
+            }
         }
     }
 
@@ -240,7 +262,7 @@ fn listen(
         None if reader.place(host_key).is_some() => {
             let words = format!("{host_key} is set but {port_key} is not set");
             let advice = format!("write {port_key}=2181, or remove {host_key}");
-            Err(values::refuse(reader, host_key, &words, &advice))
+            Err(reader.refuse(host_key, &words, &advice))
         }
         None => Ok(None),
         Some(port) => {
@@ -260,7 +282,7 @@ fn check_tls_scheme(reader: &Reader<'_>) -> Result<(), ConfigError> {
     let words =
         format!("No auth provider configured for the SSL authentication scheme '{scheme}'.");
     let advice = format!("remove {KEY}, or add authProvider.{scheme}");
-    Err(values::refuse(reader, KEY, &words, &advice))
+    Err(reader.refuse(KEY, &words, &advice))
 }
 
 fn unreadable(file: &str, error: &io::Error) -> ConfigError {
@@ -277,8 +299,34 @@ impl ConfigError {
     /// A name that does not resolve when the server is about to listen there: exit status 2, as
     /// Apache resolves it while reading.
     pub fn unresolvable(config: &Config, key: &str, host: &str, cause: &str) -> ConfigError {
-        let place = config.settings.get(key).map_or(Place::Arguments, |said| said.place.clone());
         let words = format!("{host}: {cause}");
-        ConfigError::new(place, words, "write an address of this machine").of_key(key)
+        config.blame(key, words, "write an address of this machine".to_owned())
+    }
+
+    /// A client port on which the server cannot listen: exit status 1.
+    pub fn cannot_listen(config: &Config, key: &str, at: &HostPort, cause: &str) -> ConfigError {
+        let words = format!("cannot listen on {at}: {cause}");
+        let advice = format!("stop the other program, or write another {key}");
+        config.blame(key, words, advice).exiting(ExitCode::Unexpected)
+    }
+
+    /// The port of the admin server, on which a standalone server must be able to listen: exit
+    /// status 4.
+    pub fn admin_port(config: &Config, cause: &str) -> ConfigError {
+        let Admin { host, port, .. } = &config.admin;
+        let words = format!("Problem starting AdminServer on address {host}, port {port}: {cause}");
+        let advice = "stop the other program, write another admin.serverPort, or \
+                      admin.enableServer=false";
+        config.blame("admin.serverPort", words, advice.to_owned()).exiting(ExitCode::AdminServer)
+    }
+}
+
+impl Config {
+    /// An error at the line that said a key, else at the file, else at the arguments.
+    fn blame(&self, key: &str, words: String, advice: String) -> ConfigError {
+        let file = self.file.clone().map(|file| Place::File { file, line: None });
+        let said = self.settings.get(key).map(|said| said.place.clone());
+        let place = said.or(file).unwrap_or(Place::Arguments);
+        ConfigError::new(place, words, advice).of_key(key)
     }
 }

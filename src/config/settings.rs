@@ -2,11 +2,12 @@
 //! Apache lets them win. Reading a value follows its row in the table of keys.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::error::{ConfigError, ExitCode, Finding, Place, Severity, What};
 use super::java;
 use super::jvmflags::JvmFlags;
-use super::keys::{self, Bounds, Key, Kind, Outside, Scope, Status};
+use super::keys::{self, Bounds, Key, Kind, Outside, Scope, Status, Work};
 use super::properties::{Entry, Properties};
 
 /// One value that was said.
@@ -16,10 +17,42 @@ pub struct Setting {
     pub place: Place,
 }
 
+/// Text that no log line may show: `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for whoever has to compare or show it on purpose.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
 /// All values that were said and have an effect in Apache, by the key's name in zoo.cfg.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     values: BTreeMap<String, Setting>,
+}
+
+/// Secrets stay hidden.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.iter().map(|(name, setting)| match row(name).kind {
+            Kind::Secret => (name, "<secret>"),
+            _ => (name, setting.value.as_str()),
+        });
+        f.debug_map().entries(shown).finish()
+    }
 }
 
 impl Settings {
@@ -144,6 +177,12 @@ impl Settings {
         self.values.iter().map(|(name, setting)| (name.as_str(), setting))
     }
 
+    /// The keys that were said and steer a part of the server that is still to come.
+    pub fn waiting_for(&self, work: Work) -> impl Iterator<Item = &str> {
+        let waits = move |name: &&str| row(name).status == Status::Later(work);
+        self.values.keys().map(String::as_str).filter(waits)
+    }
+
     /// What was said for the keys that begin so, the beginning cut off.
     pub fn with_prefix<'a>(
         &'a self,
@@ -201,10 +240,14 @@ fn remark(name: &str, key: Option<&Key>) -> Option<(Severity, What, String)> {
 
 fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
     match key.status {
-        Status::Honoured => None,
+        // Said together, once it is known whether there is an ensemble.
+        Status::Honoured | Status::Later(Work::Ensemble) => None,
         Status::Later(work) => {
-            let message = format!("accepted; takes effect when {} comes", work.words());
-            Some((Severity::Info, What::Later, message))
+            // Security that is silently missing would be worse than a line too many.
+            let security = work == Work::Security;
+            let severity = if security { Severity::Warning } else { Severity::Info };
+            let message = format!("no effect yet: comes with {}", work.words());
+            Some((severity, What::Later, message))
         }
         Status::NotApplicable(reason) => {
             let message = format!("accepted without effect: {reason}");
@@ -217,11 +260,19 @@ fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
 pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub findings: Vec<Finding>,
+    /// What to blame for something that nobody said.
+    whole: Place,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(settings: &'a Settings) -> Reader<'a> {
-        Reader { settings, findings: vec![] }
+    pub fn new(settings: &'a Settings, whole: Place) -> Reader<'a> {
+        Reader { settings, findings: vec![], whole }
+    }
+
+    /// An error about a key, at the line that said it, else at the whole.
+    pub fn refuse(&self, key: &str, words: &str, advice: &str) -> ConfigError {
+        let said = self.settings.get(key).map(|setting| setting.place.clone());
+        ConfigError::new(said.unwrap_or(self.whole.clone()), words, advice).of_key(key)
     }
 
     /// A number that has a default.
@@ -276,7 +327,7 @@ impl<'a> Reader<'a> {
             Outside::Default => default,
         };
         let in_force = taken.map_or("none".to_owned(), |number| number.to_string());
-        let message = format!("{number} is out of bounds; {in_force} is used, as in Apache");
+        let message = format!("{number} is out of bounds; {in_force} is used");
         self.warn(What::Value, name, setting, message);
         Ok(taken)
     }
@@ -305,6 +356,8 @@ impl<'a> Reader<'a> {
         };
         let text = setting.value.as_str();
         let on = match key.kind {
+            // Only the zoo.cfg line of such a key is read strictly.
+            Kind::Bool if matches!(setting.place, Place::Variable(_)) => java::parse_boolean(text),
             Kind::Bool if text.eq_ignore_ascii_case("true") => true,
             Kind::Bool if text.eq_ignore_ascii_case("false") => false,
             Kind::Bool => {
@@ -417,7 +470,7 @@ pub(super) fn check_native(settings: &Settings) -> Result<(), ConfigError> {
         Place::File { line, .. } => line.unwrap_or(0),
         _ => u32::MAX,
     });
-    let mut reader = Reader::new(settings);
+    let mut reader = Reader::new(settings, Place::Arguments);
     for (name, _) in said {
         let key = row(name);
         if !matches!(key.scope, Scope::Native | Scope::NativeOrProperty) {

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::error::{ConfigError, ExitCode, Place, What};
+use super::error::{ConfigError, ExitCode, What};
+use super::java;
 use super::members::HostPort;
 use super::settings::Reader;
 
@@ -23,8 +24,8 @@ pub struct Sessions {
 impl Sessions {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Sessions, ConfigError> {
         let tick_time_ms = reader.int("tickTime")?;
-        if tick_time_ms == 0 {
-            return Err(refuse(reader, "tickTime", "tickTime is not set", "write tickTime=2000"));
+        if tick_time_ms <= 0 {
+            return Err(reader.refuse("tickTime", "tickTime is not set", "write tickTime=2000"));
         }
         let sessions = Sessions {
             sessionless_timeout_ms: reader.int("nio.sessionlessCnxnTimeout")?,
@@ -45,7 +46,7 @@ impl Sessions {
             };
             let words = "minSessionTimeout must not be larger than maxSessionTimeout";
             let advice = format!("they are {min_timeout_ms} and {max_timeout_ms} ms here");
-            return Err(refuse(reader, key, words, &advice));
+            return Err(reader.refuse(key, words, &advice));
         }
         Ok(Sessions { min_timeout_ms, max_timeout_ms, ..sessions })
     }
@@ -69,8 +70,7 @@ pub struct ClientLimits {
     pub max_client_cnxns: i32,
     /// Connections from all clients together; 0 is unlimited.
     pub max_cnxns: i32,
-    /// Largest packet, in bytes. The check of a request is this, of a record on disk this plus the
-    /// extra size.
+    /// Largest packet from a client, in bytes. A record on disk may be longer by the extra size.
     pub jute_max_buffer: i32,
     /// Bytes that a record on disk or between members may have above `jute_max_buffer`.
     pub jute_extra_size: i32,
@@ -188,11 +188,16 @@ impl ConnectionThrottle {
 }
 
 impl SessionWeights {
-    /// Neither a global session nor one that comes back may cost less than a local one.
+    /// Neither a global session nor one that comes back may cost less than a local one. A weight
+    /// that is not positive is replaced by its default before, and that is not compared any more.
     fn read(reader: &mut Reader<'_>) -> Result<SessionWeights, ConfigError> {
         let local = reader.int("connection_throttle_local_session_weight")?;
         let mut at_least_local = |name: &str| -> Result<i32, ConfigError> {
             let weight = reader.int(name)?;
+            let said = reader.settings.text(name).and_then(java::decode_int);
+            if said.is_some_and(|weight| weight <= 0) {
+                return Ok(weight);
+            }
             if weight < local {
                 let message =
                     format!("{weight} is less than the {local} of a local session, which is used");
@@ -223,7 +228,7 @@ pub struct Storage {
     pub snap_count: i32,
     /// Log between snapshots, varied likewise, in KB; `None` is no limit.
     pub snap_size_limit_kb: Option<i64>,
-    /// Step in which logs are allocated, in KB.
+    /// Step in which logs are allocated, in KB; 0 and less: only as they grow.
     pub pre_alloc_size_kb: i64,
     /// Size at which a new log begins, in KB; `None` is never.
     pub txn_log_size_limit_kb: Option<i64>,
@@ -235,7 +240,7 @@ pub struct Storage {
     pub flush_delay_ms: i64,
     /// Wait for the next write before a flush.
     pub max_write_queue_poll_time_ms: i64,
-    /// Transactions after which a flush is due.
+    /// Transactions after which a flush is due; 0 and less: their number does not matter.
     pub max_batch_size: i32,
     pub snapshot_compression: SnapshotCompression,
     /// Start on logs without any snapshot.
@@ -386,7 +391,7 @@ fn known_class(reader: &Reader<'_>, key: &str, classes: &[&str]) -> Result<Strin
         return Ok(class);
     }
     let advice = format!("the classes that mean something are {}", classes.join(" and "));
-    let error = refuse(reader, key, &format!("Couldn't instantiate {class}"), &advice);
+    let error = reader.refuse(key, &format!("Couldn't instantiate {class}"), &advice);
     Err(error.exiting(ExitCode::Unexpected))
 }
 
@@ -467,13 +472,13 @@ impl Metrics {
                 let number = reader.int("metricsProvider.httpPort")?;
                 let port = u16::try_from(number).map_err(|_| {
                     let words = format!("port out of range:{number}");
-                    refuse(reader, "metricsProvider.httpPort", &words, "0 to 65535")
+                    reader.refuse("metricsProvider.httpPort", &words, "0 to 65535")
                 })?;
                 Ok(Metrics::Prometheus(HostPort { host, port }))
             }
             other => {
                 let advice = format!("{other}; the shipped ones are {SHIPPED_PROVIDERS}");
-                Err(refuse(reader, KEY, "metrics provider class was not found", &advice))
+                Err(reader.refuse(KEY, "metrics provider class was not found", &advice))
             }
         }
     }
@@ -497,7 +502,7 @@ impl DataDirs {
         let said = |reader: &Reader<'_>, key| reader.text(key).filter(|path| !path.is_empty());
         let Some(snapshots) = said(reader, "dataDir") else {
             let advice = "write dataDir=/var/lib/zookeeper, or where the data shall be";
-            return Err(refuse(reader, "dataDir", "dataDir is not set", advice));
+            return Err(reader.refuse("dataDir", "dataDir is not set", advice));
         };
         for key in ["dataDir", "dataLogDir"] {
             let Some(path) = said(reader, key) else { continue };
@@ -510,10 +515,4 @@ impl DataDirs {
         let logs = said(reader, "dataLogDir").unwrap_or_else(|| snapshots.clone());
         Ok(DataDirs { snapshots: snapshots.into(), logs: logs.into() })
     }
-}
-
-/// An error about a key, at its line or, if no line says it, at the file.
-pub(super) fn refuse(reader: &Reader<'_>, key: &str, words: &str, advice: &str) -> ConfigError {
-    let place = reader.place(key).unwrap_or(Place::Arguments);
-    ConfigError::new(place, words, advice).of_key(key)
 }

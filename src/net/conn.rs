@@ -33,6 +33,8 @@ pub(super) struct State {
     pub phase: Phase,
     /// Bytes received and not used yet.
     pub input: Vec<u8>,
+    /// Whole requests in `input` wait for something else than more bytes.
+    pub stalled: bool,
     pub out: Writer,
     /// How much of `out` is on its way already.
     pub out_sent: usize,
@@ -72,6 +74,7 @@ impl Conn {
             state: RefCell::new(State {
                 phase: Phase::Fresh,
                 input: Vec::new(),
+                stalled: false,
                 out: Writer::new(),
                 out_sent: 0,
                 lane: Lane::default(),
@@ -114,6 +117,7 @@ impl Conn {
     /// Writes as much as the socket takes.
     pub fn flush(&self) {
         let mut state = self.state.borrow_mut();
+        let was_full = state.is_full();
         while state.has_output() {
             let pending = &state.out.as_slice()[state.out_sent..];
             match self.stream.try_write(pending) {
@@ -135,7 +139,8 @@ impl Conn {
         if state.out.capacity() > limits::IDLE_BUFFER_BYTES_MAX {
             state.out = Writer::new();
         }
-        if state.is_finished() {
+        let has_room_again = was_full && !state.is_full();
+        if has_room_again || state.is_finished() {
             drop(state);
             self.signal();
         }
@@ -147,13 +152,14 @@ impl State {
     pub fn wants_input(&self) -> bool {
         match self.phase {
             Phase::Fresh => true,
-            Phase::Open { .. } => !self.is_full(),
+            Phase::Open { .. } => !self.stalled,
             // What follows a handshake waits in the socket until the session is there.
             Phase::Opening { .. } | Phase::Word | Phase::Closing | Phase::Dead => false,
         }
     }
 
-    /// Whether the client must take its replies before more of its requests are looked at.
+    /// Whether the client must take its replies, or wait for them, before more of its requests
+    /// are looked at.
     pub fn is_full(&self) -> bool {
         self.unsent() > limits::OUTPUT_BYTES_HIGH
             || self.lane.outstanding() >= limits::LANE_REQUESTS_MAX

@@ -5,7 +5,7 @@
 pub(super) enum Front<'a> {
     /// A whole frame, and how many bytes it took with its length.
     Frame(&'a [u8], usize),
-    /// Not all of it is here; so many bytes would be enough.
+    /// Not all of it is here; so many bytes, length included, would be enough.
     Partial(usize),
     /// A length that no frame may have.
     BadLength(i32),

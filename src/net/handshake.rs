@@ -12,7 +12,7 @@ use jute::{Decode, OpCode};
 use super::conn::{Conn, Phase, State};
 use super::shared::Shared;
 use crate::pipeline::{reply, Ask, Origin, Request};
-use crate::session;
+use crate::session::{self, SessionCost};
 use crate::types::{Now, SessionId, Zxid};
 
 /// Takes the handshake in: leaves the connection opening, refused or closed.
@@ -28,6 +28,11 @@ pub(super) fn connect(
         tracing::warn!("Closing {}: its first frame is no connect request", conn.stats.peer);
         return state.close();
     };
+    let cost = if request.session_id == 0 { SessionCost::Global } else { SessionCost::Renew };
+    if !shared.admits(cost, now) {
+        tracing::info!("Closing {}: connection throttled", conn.stats.peer);
+        return state.close();
+    }
     let last_applied = shared.last_applied();
     if Zxid(request.last_zxid_seen) > last_applied {
         tracing::info!(
@@ -74,7 +79,12 @@ fn new_session(
 ) -> Request {
     Request {
         session,
-        origin: Some(Origin { conn: conn.stats.id, xid: 0, received_ms: now.mono_ms }),
+        origin: Some(Origin {
+            conn: conn.stats.id,
+            xid: 0,
+            received_ms: now.mono_ms,
+            large_bytes: 0,
+        }),
         op: OpCode::CreateSession,
         body: Bytes::new(),
         identities: Arc::clone(&state.identities),

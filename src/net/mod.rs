@@ -18,7 +18,9 @@ mod words;
 mod worker;
 
 pub use listener::{accept, bind};
-pub use shared::{AskQueue, Inbox, Settings, Shared, Totals, WorkerMail};
+pub use shared::{
+    AskQueue, Inbox, RequestLimits, SessionDesk, Settings, Shared, Totals, WorkerMail,
+};
 pub use stats::{ConnStats, Registry};
 pub use words::{Question, WatchReport, Words};
 pub use worker::run as run_worker;

@@ -17,6 +17,9 @@ use crate::tree::Replica;
 use crate::types::{Now, Zxid};
 use crate::watch::WatchTable;
 
+/// What stands in front of a request's body.
+const REQUEST_HEADER_BYTES: usize = 8;
+
 /// What a worker lends to the handling of one request.
 pub(super) struct Desk<'a> {
     pub shared: &'a Shared,
@@ -89,7 +92,12 @@ fn request(
         return Dealt::Done;
     }
     slot.touch(desk.now.mono_ms);
-    let received_ms = desk.now.mono_ms;
+    let received_ms = conn.last_read_ms.get();
+    if has_waited_too_long(desk, op, received_ms) {
+        let zxid = desk.shared.last_applied();
+        reply::header_only(&mut state.out, xid, zxid, ErrorCode::ThrottledOp);
+        return Dealt::Done;
+    }
     match state.lane.admit(op) {
         Verdict::Run => run(desk, conn, state, &slot, op, xid, body, received_ms),
         Verdict::Submit => {
@@ -103,6 +111,12 @@ fn request(
         Verdict::Drop => {}
     }
     Dealt::Done
+}
+
+/// `throttled_op_wait_time`. Pings and the end of a session are never refused.
+fn has_waited_too_long(desk: &Desk<'_>, op: OpCode, received_ms: i64) -> bool {
+    let Some(max) = desk.shared.settings.requests.wait_ms_max else { return false };
+    desk.now.mono_ms - received_ms > max && !matches!(op, OpCode::Ping | OpCode::CloseSession)
 }
 
 /// Lets go whatever was parked and has its turn now. Needs the replica.
@@ -154,9 +168,11 @@ fn run(
 fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
     let Parked { xid, op, body, received_ms } = parked;
     desk.shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    let large_bytes = desk.shared.large_size(body.len() + REQUEST_HEADER_BYTES) as u32;
+    desk.shared.large_bytes.fetch_add(i64::from(large_bytes), Ordering::Relaxed);
     desk.asks.push(Ask::Write(Request {
         session: slot.id(),
-        origin: Some(Origin { conn: conn.stats.id, xid, received_ms }),
+        origin: Some(Origin { conn: conn.stats.id, xid, received_ms, large_bytes }),
         op,
         body,
         identities: Arc::clone(&state.identities),

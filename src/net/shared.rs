@@ -1,7 +1,7 @@
 //! What workers and the pipeline share: the replica behind its lock, and two queues of batches.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::sync::{mpsc, Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, Notify};
@@ -10,6 +10,7 @@ use super::stats::Registry;
 use super::words::{WatchReport, Words};
 use crate::auth::Auth;
 use crate::pipeline::{Ask, WorkerEffects};
+use crate::session::{Bucket, ConnectionThrottle, SessionCost, ThrottleConfig};
 use crate::tree::{Fired, Replica};
 use crate::types::{Now, Zxid};
 
@@ -29,6 +30,9 @@ pub struct Shared {
     pub next_session: AtomicI64,
     /// Requests handed to the pipeline and not answered yet.
     pub outstanding: AtomicI64,
+    /// Bytes of large requests that are not answered yet.
+    pub large_bytes: AtomicI64,
+    throttle: Mutex<Throttle>,
     pub totals: Totals,
     pub words: Arc<dyn Words>,
     stopping: AtomicBool,
@@ -53,6 +57,24 @@ pub struct Settings {
     pub required_schemes: Option<Vec<String>>,
     /// `clientTcpKeepAlive`.
     pub tcp_keep_alive: bool,
+    /// `connection_throttle_*`.
+    pub connections: ThrottleConfig,
+    pub requests: RequestLimits,
+}
+
+/// Limits of requests beyond `globalOutstandingLimit`.
+#[derive(Debug, Clone)]
+pub struct RequestLimits {
+    /// `request_throttle_max_requests`: requests in the pipeline; 0 is no limit.
+    pub in_pipeline_max: i64,
+    /// `request_throttle_stall_time`: when to look again, ms.
+    pub stall_ms: u64,
+    /// `throttled_op_wait_time`: whoever has waited longer gets ThrottledOp, ms.
+    pub wait_ms_max: Option<i64>,
+    /// `largeRequestThreshold`: above this a frame counts as large, bytes.
+    pub large_above: Option<usize>,
+    /// `largeRequestMaxBytes`: all large requests in the server together.
+    pub large_bytes_max: i64,
 }
 
 /// Counters of the whole server since the start or `srst`.
@@ -65,6 +87,21 @@ pub struct Totals {
     pub latency_total_ms: AtomicU64,
     pub latency_min_ms: AtomicU64,
     pub latency_max_ms: AtomicU64,
+}
+
+struct Throttle {
+    bucket: ConnectionThrottle,
+    random: u64,
+}
+
+impl Throttle {
+    /// A number from [0, 1), by xorshift.
+    fn draw(&mut self) -> f64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        (self.random >> 11) as f64 / (1u64 << 53) as f64
+    }
 }
 
 impl Totals {
@@ -91,7 +128,6 @@ impl Shared {
         words: Arc<dyn Words>,
     ) -> Shared {
         Shared {
-            settings,
             last_applied: AtomicI64::new(replica.last_zxid().0),
             replica: RwLock::new(replica),
             asks: AskQueue::default(),
@@ -101,10 +137,39 @@ impl Shared {
             clock,
             next_session: AtomicI64::new(first_session),
             outstanding: AtomicI64::new(0),
+            large_bytes: AtomicI64::new(0),
+            throttle: Mutex::new(Throttle {
+                bucket: ConnectionThrottle::new(settings.connections, clock().mono_ms),
+                // Any odd number will do: it spreads refusals, it guards nothing.
+                random: first_session as u64 | 1,
+            }),
             totals: Totals::default(),
             words,
             stopping: AtomicBool::new(false),
+            settings,
         }
+    }
+
+    /// What a frame of `len` bytes counts as a large request: nothing, or all of it.
+    pub fn large_size(&self, len: usize) -> usize {
+        match self.settings.requests.large_above {
+            Some(threshold) if len > threshold => len,
+            _ => 0,
+        }
+    }
+
+    /// Whether a frame of `len` bytes fits among the large requests that are being served.
+    pub fn has_room_for(&self, len: usize) -> bool {
+        let large = self.large_size(len) as i64;
+        let max = self.settings.requests.large_bytes_max;
+        large == 0 || self.large_bytes.load(Ordering::Relaxed) + large <= max
+    }
+
+    /// Whether one more connection may have a session (`connection_throttle_*`).
+    pub fn admits(&self, cost: SessionCost, now: Now) -> bool {
+        let mut throttle = self.throttle.lock().expect("nobody panics while holding it");
+        let draw = throttle.draw();
+        throttle.bucket.admit(cost, now.mono_ms, draw)
     }
 
     /// The last zxid applied.
@@ -123,6 +188,36 @@ impl Shared {
         self.asks.wake();
         for inbox in &self.inboxes {
             inbox.wake.notify_one();
+        }
+    }
+}
+
+/// Where somebody asks the pipeline for its sessions.
+#[derive(Default)]
+pub struct SessionDesk {
+    asked: Mutex<Vec<mpsc::SyncSender<Vec<Bucket>>>>,
+}
+
+impl SessionDesk {
+    /// The sessions by their deadlines; none if the pipeline, woken by `queue`, does not answer
+    /// in time.
+    pub fn ask(&self, queue: &AskQueue, patience: Duration) -> Vec<Bucket> {
+        let (send, receive) = mpsc::sync_channel(1);
+        self.asked.lock().expect("nobody panics while holding it").push(send);
+        queue.wake();
+        receive.recv_timeout(patience).unwrap_or_default()
+    }
+
+    /// Answers whoever has asked.
+    pub fn answer(&self, buckets: impl FnOnce() -> Vec<Bucket>) {
+        let asked = std::mem::take(&mut *self.asked.lock().expect("as above"));
+        if asked.is_empty() {
+            return;
+        }
+        let buckets = buckets();
+        for asker in asked {
+            // Whoever asked may have lost patience.
+            let _ = asker.try_send(buckets.clone());
         }
     }
 }

@@ -198,7 +198,11 @@ impl Worker {
     fn go_on(self: &Rc<Self>, conn: &Rc<Conn>) {
         let mut kept = {
             let mut state = conn.state.borrow_mut();
-            if state.input.is_empty() || matches!(state.phase, Phase::Opening { .. }) {
+            if matches!(state.phase, Phase::Opening { .. }) {
+                return;
+            }
+            state.stalled = false;
+            if state.input.is_empty() {
                 return;
             }
             std::mem::take(&mut state.input)
@@ -255,9 +259,10 @@ impl Worker {
         for _ in 0..limits::REQUESTS_PER_HOLD {
             let must_wait = match &state.phase {
                 Phase::Fresh => false,
-                Phase::Open { .. } => state.is_full() || self.is_throttled(state),
+                Phase::Open { .. } => state.is_full() || self.is_throttled(conn, state),
                 Phase::Opening { .. } | Phase::Word | Phase::Closing | Phase::Dead => true,
             };
+            state.stalled = must_wait;
             if must_wait {
                 return Stop::Enough;
             }
@@ -268,8 +273,14 @@ impl Worker {
                 return Stop::Enough;
             }
             let (frame, len) = match front(rest, desk.shared.settings.frame_bytes_max) {
-                Front::Frame(frame, len) => (frame, len),
-                Front::Partial(_) => return Stop::Enough,
+                Front::Frame(frame, len) if desk.shared.has_room_for(frame.len()) => (frame, len),
+                // Told by its length alone, before its bytes are waited for.
+                Front::Partial(len) if desk.shared.has_room_for(len - 4) => return Stop::Enough,
+                Front::Frame(..) | Front::Partial(_) => {
+                    tracing::warn!("Closing {}: rejecting large request", conn.stats.peer);
+                    state.close();
+                    return Stop::Enough;
+                }
                 Front::BadLength(len) => {
                     complain_of_length(conn, len, desk.shared.settings.frame_bytes_max);
                     state.close();
@@ -292,10 +303,16 @@ impl Worker {
     }
 
     /// `globalOutstandingLimit`: whoever has requests in the pipeline waits for their answers
-    /// before more of his are taken.
-    fn is_throttled(&self, state: &State) -> bool {
-        let max = self.shared.settings.outstanding_max;
-        state.lane.outstanding() > 0 && self.shared.outstanding.load(Ordering::Relaxed) > max
+    /// before more of his are taken. `request_throttle_max_requests`: everybody waits.
+    fn is_throttled(self: &Rc<Self>, conn: &Rc<Conn>, state: &State) -> bool {
+        let settings = &self.shared.settings;
+        let outstanding = self.shared.outstanding.load(Ordering::Relaxed);
+        let max = settings.requests.in_pipeline_max;
+        if max > 0 && outstanding >= max {
+            tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
+            return true;
+        }
+        state.lane.outstanding() > 0 && outstanding > settings.outstanding_max
     }
 
     /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
@@ -334,6 +351,12 @@ impl Conn {
         if !rest.is_empty() {
             self.keep_vec(rest.to_vec());
         }
+    }
+
+    /// Makes the connection's task look at its input again after a while.
+    async fn look_again(self: Rc<Self>, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.signal();
     }
 
     fn keep_vec(&self, rest: Vec<u8>) {

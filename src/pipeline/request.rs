@@ -30,6 +30,8 @@ pub struct Origin {
     pub xid: i32,
     /// When its frame was read, monotonic ms: for latency figures.
     pub received_ms: i64,
+    /// The frame's length if it counts as a large request, else 0.
+    pub large_bytes: u32,
 }
 
 /// What a worker asks of the pipeline.

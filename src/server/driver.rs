@@ -8,7 +8,7 @@ use super::clock;
 use super::snapshots::Snapshots;
 use crate::disk::RealDisk;
 use crate::limits;
-use crate::net::{Shared, WorkerMail};
+use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
 use crate::storage::{StorageError, TxnLog};
@@ -22,6 +22,8 @@ pub(super) struct Driver {
     pub peer: Peer,
     pub log: TxnLog<RealDisk>,
     pub snapshots: Snapshots,
+    /// Where the words ask for sessions.
+    pub sessions: Arc<SessionDesk>,
 }
 
 impl Driver {
@@ -39,6 +41,7 @@ impl Driver {
                 self.work()?;
             }
             self.tick();
+            self.sessions.answer(|| self.peer.sessions().buckets());
             self.work()?;
             if stopping {
                 return self.finish();

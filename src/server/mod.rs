@@ -1,5 +1,6 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
 
+mod backstage;
 pub mod clock;
 mod driver;
 mod exit;
@@ -8,7 +9,6 @@ mod options;
 mod run;
 mod snapshots;
 mod start;
-mod words;
 
 pub use exit::{ExitCode, Failure};
 pub use log_format::init as init_logging;

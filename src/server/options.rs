@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::admin::{Conf, Whitelist};
 use crate::net;
 use crate::peer::PeerOptions;
 use crate::storage::{Compression, TxnLogOptions};
@@ -23,6 +24,9 @@ pub struct ServerOptions {
     pub workers: usize,
     pub net: net::Settings,
     pub purge: Option<Purge>,
+    pub words: Whitelist,
+    /// What `conf` shows, but for ports and sizes.
+    pub conf: Conf,
 }
 
 /// `autopurge.*`.

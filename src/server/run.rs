@@ -6,14 +6,17 @@ use std::thread::JoinHandle;
 
 use tokio::signal::unix::{signal, SignalKind};
 
+use super::backstage::Standalone;
+use super::clock;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
 use super::snapshots::Snapshots;
-use super::{clock, words};
+use crate::admin::metrics::Metrics;
+use crate::admin::{Conf, LiveWords};
 use crate::auth::Auth;
 use crate::disk::{lock_directory, DirectoryLock, RealDisk};
-use crate::net::{self, Shared};
+use crate::net::{self, SessionDesk, Shared};
 use crate::peer::Peer;
 use crate::session;
 use crate::storage::{self, Dirs, RecoverOptions, StorageError, TxnLog};
@@ -53,6 +56,12 @@ impl Server {
         // The wall clock, so that ids don't come again after a reboot.
         let first_session = session::initial_session_id(1, now.wall_ms).0;
         let with_digest = options.tree.digest_enabled;
+        let sessions = Arc::new(SessionDesk::default());
+        let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
+        let conf = Conf { client_port: port, ..options.conf };
+        let backstage = Standalone { conf, sessions: Arc::clone(&sessions) };
+        let metrics = Arc::new(Metrics::default());
+        let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
@@ -60,10 +69,10 @@ impl Server {
             auth,
             clock::now,
             first_session,
-            Arc::new(words::Plain),
+            Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
-        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots };
+        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions };
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn("pipeline", {

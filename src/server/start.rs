@@ -6,6 +6,7 @@ use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
 use super::run::Server;
+use crate::admin::{Conf, Whitelist};
 use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
 use crate::config::{
     self, AuthProvider, Config, ConfigError, Finding, JvmFlags, Severity, SnapshotCompression,
@@ -13,6 +14,7 @@ use crate::config::{
 use crate::net;
 use crate::peer::{PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
+use crate::session::{ThrottleConfig, Weights};
 use crate::storage::{Compression, TxnLogOptions};
 use crate::tree::{OwnerRules, TreeOptions};
 
@@ -98,7 +100,7 @@ fn auth_rules(config: &config::Auth) -> Auth {
     let scheme = |provider: &AuthProvider| match provider {
         AuthProvider::Ip => Some(Scheme::Ip),
         AuthProvider::Digest => {
-            let super_digest = config.super_digest.clone();
+            let super_digest = config.super_digest.as_ref().map(|s| s.reveal().to_owned());
             Some(Scheme::Digest(DigestScheme { algorithm, super_digest }))
         }
         AuthProvider::Ensemble => {
@@ -146,7 +148,33 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
             retain: storage.snap_retain_count.max(3) as usize,
             every_hours: hours as u64,
         }),
+        words: whitelist(config),
+        conf: conf(config),
     })
+}
+
+fn whitelist(config: &Config) -> Whitelist {
+    Whitelist::new(|word| config.network.four_letter_words.allows(word))
+}
+
+/// What `conf` shows of the configuration.
+fn conf(config: &Config) -> Conf {
+    let version_2 = |dir: &std::path::Path| {
+        let dir = dir.join("version-2");
+        std::path::absolute(&dir).unwrap_or(dir).display().to_string()
+    };
+    Conf {
+        client_port: -1,
+        secure_client_port: config.secure_client.as_ref().map_or(-1, |c| i32::from(c.port)),
+        data_dir: version_2(&config.data_dirs.snapshots),
+        data_log_dir: version_2(&config.data_dirs.logs),
+        tick_time_ms: config.sessions.tick_time_ms,
+        max_client_cnxns: config.limits.max_client_cnxns,
+        min_session_timeout_ms: config.sessions.min_timeout_ms,
+        max_session_timeout_ms: config.sessions.max_timeout_ms,
+        client_port_listen_backlog: config.network.listen_backlog.unwrap_or(-1),
+        ..Conf::default()
+    }
 }
 
 fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
@@ -184,6 +212,32 @@ fn net_settings(config: &Config) -> net::Settings {
         sessionless_timeout_ms: i64::from(sessions.sessionless_timeout_ms),
         required_schemes: (!schemes.is_empty()).then_some(schemes),
         tcp_keep_alive: config.network.client_tcp_keep_alive,
+        connections: connection_throttle(&config.connection_throttle),
+        requests: net::RequestLimits {
+            in_pipeline_max: i64::from(config.request_throttle.max_requests.max(0)),
+            stall_ms: config.request_throttle.stall_time_ms.max(1) as u64,
+            wait_ms_max: limits.throttled_op_wait_time_ms.map(i64::from),
+            large_above: limits.large_request_threshold.map(|bytes| bytes as usize),
+            large_bytes_max: i64::from(limits.large_request_max_bytes),
+        },
+    }
+}
+
+fn connection_throttle(config: &config::ConnectionThrottle) -> ThrottleConfig {
+    let weights =
+        config.weights.map(|w| Weights { global: w.global, renew: w.renew, local: w.local });
+    // The configuration has multiplied by the weight of a global session already, as Apache
+    // does when it reads the keys; the throttle multiplies itself.
+    let times = weights.map_or(1, |w| w.global.max(1));
+    ThrottleConfig {
+        tokens: config.tokens / times,
+        fill_time_ms: config.fill_time_ms,
+        fill_count: config.fill_count / times,
+        freeze_time_ms: config.freeze_time_ms,
+        drop_increase: config.drop_increase,
+        drop_decrease: config.drop_decrease,
+        decrease_ratio: config.decrease_ratio,
+        weights,
     }
 }
 

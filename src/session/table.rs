@@ -94,7 +94,8 @@ impl SessionTable {
     /// Tracks a session, new or read from disk, with its whole timeout ahead of it. One that is
     /// tracked already keeps its slot and is touched.
     pub fn track(&mut self, id: SessionId, timeout_ms: i32, now_ms: i64) -> Arc<SessionSlot> {
-        if self.sessions.is_empty() {
+        if self.filed.is_empty() {
+            // Nobody waited for a check, so none is late.
             self.next_check_ms = self.next_tick(now_ms);
         }
         if self.sessions.contains_key(&id) {

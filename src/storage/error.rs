@@ -10,7 +10,10 @@ use crate::types::Zxid;
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// No room. Said at allocation, before anything depends on the room.
-    #[error("{}: the disk is full ({source}); free some space and start the server again", .file.display())]
+    #[error(
+        "{}: the disk is full ({source}); free some space and start the server again",
+        .file.display()
+    )]
     Full { file: PathBuf, source: io::Error },
     /// Any other error of the system.
     #[error("{}: cannot {verb}: {source}", .file.display())]

@@ -16,7 +16,7 @@ use crate::types::{Epoch, Zxid};
 
 use super::disk::{Access, Disk, DiskFile};
 use super::error::{RecoveryRefused, Refusal};
-use super::log_format::{slot, Fault, Slot, HEADER, HEADER_LEN, RECORD_EXTRA};
+use super::log_format::{slot, Fault, Slot, END, HEADER, HEADER_LEN, RECORD_EXTRA, RECORD_HEAD};
 use super::names::parse_log;
 use super::synced::Synced;
 use super::tail::{judge, Tail, SECTOR};
@@ -46,6 +46,8 @@ impl Logged<'_> {
 pub struct Walk {
     /// The last transaction, or where the walk set out from.
     pub last: Zxid,
+    /// The last record in any of the files walked, covered by the caller's state or not.
+    pub tip: Option<Zxid>,
     /// Records handed out.
     pub records: u64,
     /// Files walked.
@@ -65,8 +67,8 @@ pub enum LogEnd {
     Clean,
     /// Cut the file here: what follows never reached the disk whole.
     Cut { file: PathBuf, offset: u64 },
-    /// Write the end byte of the last record, whose body is whole, and cut behind it.
-    Complete { file: PathBuf, end_byte_at: u64 },
+    /// Write length and end byte of the record here, whose body is whole, and cut behind it.
+    Complete { file: PathBuf, offset: u64, body_len: u32 },
 }
 
 /// Walks the logs in `dir` from the transaction behind `from`, which the caller's state has
@@ -97,6 +99,7 @@ pub fn walk<D: Disk>(
         visit,
         walk: Walk {
             last: from,
+            tip: None,
             records: 0,
             files: files.len(),
             end: LogEnd::Clean,
@@ -108,6 +111,7 @@ pub fn walk<D: Disk>(
         chain.walk_file(disk, file, files.get(i + 1))?;
     }
     let mut walk = chain.walk;
+    walk.tip = chain.tip;
     walk.last = chain.tip.map_or(from, |tip| tip.max(from));
     check_reached(dir, &walk, synced)?;
     Ok(walk)
@@ -265,10 +269,10 @@ impl Chain<'_> {
             Tail::Clean => {}
             Tail::Torn => self.walk.end = LogEnd::Cut { file: path, offset },
             Tail::Whole { body_len } => {
-                let start = at + super::log_format::RECORD_HEAD;
+                let start = at + RECORD_HEAD;
                 self.take(file, at, &bytes[start..start + body_len])?;
-                let end_byte_at = (start + body_len) as u64;
-                self.walk.end = LogEnd::Complete { file: path, end_byte_at };
+                let body_len = body_len as u32;
+                self.walk.end = LogEnd::Complete { file: path, offset, body_len };
             }
             Tail::Damaged(why) => {
                 let what = format!("a record behind this transaction is damaged: {why} ({fault})");
@@ -362,9 +366,12 @@ pub fn settle<D: Disk>(disk: &D, dir: &Path, walk: &Walk) -> Result<(), Recovery
         LogEnd::Cut { file, offset } if *offset <= HEADER_LEN => {
             disk.remove(file).map_err(|e| RecoveryRefused::io(file, "remove", &e))?;
         }
-        LogEnd::Cut { file, offset } => cut(disk, file, None, *offset)?,
-        LogEnd::Complete { file, end_byte_at } => {
-            cut(disk, file, Some(*end_byte_at), end_byte_at + 1)?;
+        LogEnd::Cut { file, offset } => cut(disk, file, *offset, &[])?,
+        LogEnd::Complete { file, offset, body_len } => {
+            let body = offset + RECORD_HEAD as u64;
+            let end = body + u64::from(*body_len);
+            let writes = [(body - 4, &body_len.to_be_bytes()[..]), (end, &[END])];
+            cut(disk, file, end + 1, &writes)?;
         }
     }
     for file in &walk.empty {
@@ -373,16 +380,17 @@ pub fn settle<D: Disk>(disk: &D, dir: &Path, walk: &Walk) -> Result<(), Recovery
     disk.sync_dir(dir).map_err(|e| RecoveryRefused::io(dir, "sync the directory", &e))
 }
 
+/// Makes the file `len` bytes long, with some of them written again.
 fn cut<D: Disk>(
     disk: &D,
     path: &Path,
-    end_byte_at: Option<u64>,
     len: u64,
+    writes: &[(u64, &[u8])],
 ) -> Result<(), RecoveryRefused> {
     let failure = |verb| move |e| RecoveryRefused::io(path, verb, &e);
     let mut file = disk.open(path, Access::Write).map_err(failure("open"))?;
-    if let Some(at) = end_byte_at {
-        file.write_at(at, &[super::log_format::END]).map_err(failure("complete"))?;
+    for (at, bytes) in writes {
+        file.write_at(*at, bytes).map_err(failure("complete"))?;
     }
     file.set_len(len).map_err(failure("cut"))?;
     file.sync_data().map_err(failure("sync"))

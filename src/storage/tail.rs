@@ -9,7 +9,8 @@
 //! - A flipped bit leaves everything else in place: one changed bit in the body, one changed byte
 //!   in the checksum or another length explain the record completely. A torn record looks so once
 //!   in a few thousand times at worst, in a tail of a megabyte; in one of a kilobyte once in a
-//!   million.
+//!   million. (Only a byte that became zero right in front of zeros up to the end of its sector
+//!   looks like a tear. The watermark, synced.rs, is for that.)
 //!
 //! Where Apache takes every record without its end byte for the end of the log, and every one
 //! with a wrong checksum for a reason not to start, this module is right in both cases.
@@ -30,8 +31,8 @@ pub enum Tail {
     Clean,
     /// A write that did not reach the disk whole. Nothing from here on was acknowledged.
     Torn,
-    /// All of the record is there but its end byte, which fell behind the edge of what was
-    /// written. It may be kept by writing the end byte; its body is this long.
+    /// A tear that took nothing but the end byte, or bytes of the length: the body is there, this
+    /// long, and has its checksum. It is kept, and its length and end are written again.
     Whole { body_len: usize },
     /// Changed after it was written; it may have been acknowledged.
     Damaged(&'static str),
@@ -48,31 +49,43 @@ pub fn judge(bytes: &[u8], at: usize, fault: Fault) -> Tail {
         return Tail::Torn;
     };
     let (sum, len) = split_head(head);
-    if any_length_fits(tail, sum) && !matches!(fault, Fault::EndByte(_)) {
-        return Tail::Damaged("its length was changed: with another one the checksum is right");
+    if let (Some(right), false) = (fitting_length(tail, sum), matches!(fault, Fault::EndByte(_))) {
+        return judge_length(bytes, at, len, right);
     }
-    let fits = len >= BODY_MIN as i32 && tail.len() > len as usize;
-    if !fits {
+    if len < BODY_MIN as i32 || tail.len() <= len as usize {
         return judge_head(bytes, at, len);
     }
     let len = len as usize;
     let (body, end) = (&tail[..len], tail[len]);
+    let body_at = at + RECORD_HEAD;
     match fault {
-        Fault::EndByte(0) if zeros_to_sector_end(bytes, at + RECORD_HEAD + len) => {
-            Tail::Whole { body_len: len }
-        }
+        Fault::EndByte(_) if may_be_missing(bytes, body_at + len) => Tail::Whole { body_len: len },
         Fault::EndByte(_) => Tail::Damaged("its end byte was changed"),
-        _ if end == END && checksum_changed(body, sum) => Tail::Damaged("its checksum was changed"),
-        _ if end == END && bit_flipped(body, sum) => Tail::Damaged("one bit of it was changed"),
+        _ if end != END => judge_gaps(bytes, at, len, sum),
+        _ if changed_byte(body, sum).is_some_and(|i| !may_be_missing(bytes, at + i)) => {
+            Tail::Damaged("its checksum was changed")
+        }
+        _ if bit_flipped(body, sum, |i| !may_be_missing(bytes, body_at + i)) => {
+            Tail::Damaged("one bit of it was changed")
+        }
         _ => judge_gaps(bytes, at, len, sum),
+    }
+}
+
+/// With the length `right` the record is whole.
+fn judge_length(bytes: &[u8], at: usize, len: i32, right: usize) -> Tail {
+    let changed = len.to_be_bytes().into_iter().zip((right as u32).to_be_bytes());
+    let mut changed = changed.enumerate().filter(|(_, (is, was))| is != was);
+    if changed.all(|(i, _)| may_be_missing(bytes, at + 8 + i)) {
+        Tail::Whole { body_len: right }
+    } else {
+        Tail::Damaged("its length was changed: with another one the checksum is right")
     }
 }
 
 /// The length is none, or leads out of the file.
 fn judge_head(bytes: &[u8], at: usize, len: i32) -> Tail {
-    let head_end = at + RECORD_HEAD;
-    let gap = (at..head_end).any(|i| sector_gap(bytes, at, head_end, i));
-    if gap {
+    if (at..at + RECORD_HEAD).any(|i| may_be_missing(bytes, i)) {
         return Tail::Torn;
     }
     // The file was cut, or never grew: what is missing lies behind its end.
@@ -82,14 +95,11 @@ fn judge_head(bytes: &[u8], at: usize, len: i32) -> Tail {
     Tail::Damaged("its length cannot be")
 }
 
-/// Whether byte `i` of the record at `from..to` begins a run of zeros up to the end of its sector.
-fn sector_gap(bytes: &[u8], from: usize, to: usize, i: usize) -> bool {
-    (from..to).contains(&i) && zeros_to_sector_end(bytes, i)
-}
-
-fn zeros_to_sector_end(bytes: &[u8], from: usize) -> bool {
-    let end = (from / SECTOR * SECTOR + SECTOR).min(bytes.len());
-    bytes[from..end].iter().all(|b| *b == 0)
+/// Whether the byte at `i` may never have been written: it is zero, and so is all behind it in its
+/// sector.
+fn may_be_missing(bytes: &[u8], i: usize) -> bool {
+    let end = (i / SECTOR * SECTOR + SECTOR).min(bytes.len());
+    bytes[i..end].iter().all(|b| *b == 0)
 }
 
 /// Length and end are plausible, the checksum is wrong: look for sectors that end in zeros and
@@ -101,8 +111,8 @@ fn judge_gaps(bytes: &[u8], at: usize, len: usize, sum: i64) -> Tail {
     if gaps.is_empty() {
         return Tail::Damaged("it was changed, and no part of it is missing");
     }
-    if gaps.iter().any(|gap| gap.start < at + 8) {
-        // The checksum itself is not all there.
+    if gaps.iter().any(|gap| gap.start < body_start) {
+        // Checksum or length are not all there: no telling what they were.
         return Tail::Torn;
     }
     let body = &bytes[body_start..body_start + len];
@@ -194,36 +204,32 @@ fn difference(have: u32, want: u32) -> (i64, i64) {
     ((wa - a).rem_euclid(MOD), (wb - b).rem_euclid(MOD))
 }
 
-/// Whether the checksum differs from the body's in one byte only.
-fn checksum_changed(body: &[u8], sum: i64) -> bool {
-    let right = i64::from(adler32(body)).to_be_bytes();
-    let differing = right.iter().zip(sum.to_be_bytes()).filter(|(a, b)| **a != *b).count();
-    differing == 1
+/// The byte in which alone the checksum differs from the body's, if there is one.
+fn changed_byte(body: &[u8], sum: i64) -> Option<usize> {
+    let right = i64::from(adler32(body)).to_be_bytes().into_iter().zip(sum.to_be_bytes());
+    let mut changed = right.enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i);
+    changed.next().filter(|_| changed.next().is_none())
 }
 
-/// Whether the body has its checksum again once a certain bit of it is turned.
-fn bit_flipped(body: &[u8], sum: i64) -> bool {
+/// Whether the body has its checksum again once a certain bit of it is turned, one that `counts`.
+fn bit_flipped(body: &[u8], sum: i64, counts: impl Fn(usize) -> bool) -> bool {
     let Ok(sum) = u32::try_from(sum) else { return false };
     let (da, db) = difference(adler32(body), sum);
     (0..8).any(|bit| {
         let value = 1 << bit;
         // The bit was set and must be cleared, or the other way round.
-        (da == value && turned(body, bit, false, db))
-            || (da == MOD - value && turned(body, bit, true, (-db).rem_euclid(MOD)))
+        let (set, db) = match da {
+            _ if da == value => (false, db),
+            _ if da == MOD - value => (true, (-db).rem_euclid(MOD)),
+            _ => return false,
+        };
+        let first = (db * inverse(value)).rem_euclid(MOD) as usize;
+        let first = if first == 0 { MOD as usize } else { first };
+        let weights = (first..=body.len()).step_by(MOD as usize);
+        weights
+            .map(|weight| body.len() - weight)
+            .any(|i| (body[i] >> bit & 1 == 1) == set && counts(i))
     })
-}
-
-/// Whether `bit` is `set` in a byte whose weight times the bit's value is `db` modulo 65521.
-fn turned(body: &[u8], bit: u32, set: bool, db: i64) -> bool {
-    let weight = (db * inverse(1 << bit)).rem_euclid(MOD);
-    let mut weight = if weight == 0 { MOD } else { weight } as usize;
-    while weight <= body.len() {
-        if (body[body.len() - weight] >> bit & 1 == 1) == set {
-            return true;
-        }
-        weight += MOD as usize;
-    }
-    false
 }
 
 /// The inverse of a power of two modulo 65521, which is prime.
@@ -239,19 +245,19 @@ fn inverse(value: i64) -> i64 {
     result
 }
 
-/// Whether some other length gives a record with this checksum and an end byte.
-fn any_length_fits(tail: &[u8], sum: i64) -> bool {
-    let Ok(sum) = u32::try_from(sum) else { return false };
+/// The length that gives a record with this checksum and an end byte, if there is one.
+fn fitting_length(tail: &[u8], sum: i64) -> Option<usize> {
+    let sum = u32::try_from(sum).ok()?;
     let used = tail.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1).min(LENGTH_MAX);
     let (mut a, mut b) = (1u32, 0u32);
     for (i, byte) in tail[..used].iter().enumerate() {
         if i >= BODY_MIN && *byte == END && (b << 16 | a) == sum {
-            return true;
+            return Some(i);
         }
         a = (a + u32::from(*byte)) % MOD as u32;
         b = (b + a) % MOD as u32;
     }
-    false
+    None
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Access control lists, each kept once (Apache's `ReferenceCountedACLCache`).
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -161,9 +161,7 @@ fn entry(entries: &[Option<Entry>], id: AclId) -> &Entry {
 }
 
 fn hash(seed: &FixedState, list: &[Acl<'_>]) -> u64 {
-    let mut hasher = seed.build_hasher();
-    list.hash(&mut hasher);
-    hasher.finish()
+    seed.hash_one(list)
 }
 
 /// An empty list guards nothing (`ZooKeeperServer.checkACL`).

@@ -17,8 +17,7 @@ use super::fired::{Events, Fired};
 use super::owner::{ttl_owner, CONTAINER_OWNER};
 use super::quota::{root_of, stats_path, QuotaText, LIMITS_NAME, STATS_NAME};
 use super::replica::{client_stat, Replica};
-use crate::types::{SessionId, Zxid};
-use crate::watch::{EventKind, Table};
+use crate::types::{EventKind, SessionId, Table, Zxid};
 
 /// What became of a transaction: all that its reply needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -187,7 +186,7 @@ impl Replica {
             ..StatPersisted::default()
         };
         let acl = self.acls.acquire(new.acl);
-        let id = self.attach(parent, name, new.path, new.data.map(Box::from), Some(acl), &stat);
+        let id = self.attach(parent, name, new.path, new.data, Some(acl), &stat);
         let stat = client_stat(&self.arena[id], self.options.owners);
         if let Some(root) = root_of(above) {
             match name {
@@ -219,13 +218,8 @@ impl Replica {
         let id = self.index.find(&self.arena, parent, name).ok_or(ErrorCode::NoNode)?;
         let guard = self.acls.unless_everyone_reads(self.arena[id].acl);
         let parent_guard = self.acls.unless_everyone_reads(self.arena[parent].acl);
-        let bytes = self.arena[id].data_len() as i64;
-        self.detach_below(id);
-        self.detach(id, path);
-        if let (Some(root), LIMITS_NAME) = (root_of(above), name) {
-            self.quotas.remove(root);
-        }
-        self.add_to_quota(path, -1, -bytes);
+        self.remove_below(id);
+        self.remove(id, path);
         if let Some(path) = events.path(path) {
             let kind = EventKind::NodeDeleted;
             events.node(&path, origin.zxid, Table::Data, kind, guard.clone());
@@ -235,16 +229,28 @@ impl Replica {
         Ok(())
     }
 
+    /// Takes a node without children out, and out of its quota.
+    fn remove(&mut self, id: NodeId, path: &str) {
+        let bytes = self.arena[id].data_len() as i64;
+        self.detach(id, path);
+        if let Ok((above, LIMITS_NAME)) = split(path) {
+            if let Some(root) = root_of(above) {
+                self.quotas.remove(root);
+            }
+        }
+        self.add_to_quota(path, -1, -bytes);
+    }
+
     /// Prep lets no node with children be deleted. In a replay they can be there: a snapshot that
     /// Apache wrote while it went on has children that the log creates only later. They go, and
     /// come back when the log comes to them.
-    fn detach_below(&mut self, top: NodeId) {
+    fn remove_below(&mut self, top: NodeId) {
         while let Some(child) = self.arena[top].first_child.some() {
             let mut leaf = child;
             while let Some(child) = self.arena[leaf].first_child.some() {
                 leaf = child;
             }
-            self.detach(leaf, &self.path_of(leaf));
+            self.remove(leaf, &self.path_of(leaf));
         }
     }
 
@@ -344,15 +350,10 @@ impl Replica {
         let node = &mut self.arena[id];
         self.data_size -= node.data_len() as u64;
         self.data_size += data.map_or(0, <[u8]>::len) as u64;
-        match (&mut node.data, data) {
-            (Some(old), Some(new)) if !keep_old && old.len() == new.len() => {
-                old.copy_from_slice(new);
-            }
-            (old, new) => {
-                let old = std::mem::replace(old, new.map(Box::from));
-                if let Some(image) = &mut self.image {
-                    image.after_data_change(id, old);
-                }
+        if keep_old || !node.overwrite_data(data) {
+            let old = node.replace_data(data);
+            if let Some(image) = &mut self.image {
+                image.after_data_change(id, old);
             }
         }
     }
@@ -372,7 +373,7 @@ impl Replica {
         let Some(root) = self.quotas.deepest(path) else { return };
         let stats_path = stats_path(root);
         let Some(id) = self.find(&stats_path) else { return };
-        let data = self.arena[id].data.as_deref().unwrap_or_default();
+        let data = self.arena[id].data().unwrap_or_default();
         let mut text = QuotaText::parse(data).unwrap_or_default();
         text.add(count, bytes);
         self.replace_data(id, &stats_path, Some(text.to_string().as_bytes()));

@@ -1,4 +1,4 @@
-//! Where znodes live: slots of two cache lines in chunks that never move.
+//! Where znodes live: slots of 120 bytes in chunks that never move.
 //!
 //! A chunk is allocated once, so growing to millions of nodes copies nothing and no single
 //! transaction pays for all the others. All nodes hang in one list in the order of their
@@ -26,12 +26,12 @@ impl NodeId {
     }
 }
 
-/// One node. The first cache line is what a lookup touches, the second one is the rest of the
-/// stat. Data is `None` for null, which is not the same as empty.
-#[repr(C, align(64))]
+/// One node. Name and data share an allocation: most nodes have little of either, and what an
+/// allocator adds to each allocation would be more than the links.
+#[repr(C)]
 pub(super) struct Znode {
-    pub name: Box<str>,
-    pub data: Option<Box<[u8]>>,
+    content: Box<[u8]>,
+    name_len: NameLen,
     pub parent: NodeId,
     pub first_child: NodeId,
     pub next_sibling: NodeId,
@@ -41,26 +41,66 @@ pub(super) struct Znode {
     pub path_data_crc: u32,
     pub child_count: u32,
     pub version: i32,
+    /// Creations of children.
+    pub cversion: i32,
+    pub aversion: i32,
+    born_prev: NodeId,
+    born_next: NodeId,
     pub czxid: i64,
     pub mzxid: i64,
     pub pzxid: i64,
     pub ctime: i64,
     pub mtime: i64,
     pub owner: i64,
-    /// Creations of children.
-    pub cversion: i32,
-    pub aversion: i32,
-    born_prev: NodeId,
-    born_next: NodeId,
 }
 
-const _: () = assert!(size_of::<Znode>() == 128);
+const _: () = assert!(size_of::<Znode>() == 120);
+
+/// What is before the data in a node's allocation, and whether the data is null, which is not the
+/// same as empty.
+#[derive(Debug, Clone, Copy)]
+struct NameLen(u32);
+
+impl NameLen {
+    const DATA_IS_NULL: u32 = 1 << 31;
+
+    fn new(name: &str, data: Option<&[u8]>) -> NameLen {
+        let len = u32::try_from(name.len()).ok().filter(|len| len & NameLen::DATA_IS_NULL == 0);
+        let null = if data.is_none() { NameLen::DATA_IS_NULL } else { 0 };
+        NameLen(len.expect("a name fits into a frame") | null)
+    }
+
+    fn name(self, content: &[u8]) -> &[u8] {
+        &content[..self.len()]
+    }
+
+    fn data(self, content: &[u8]) -> Option<&[u8]> {
+        (self.0 & NameLen::DATA_IS_NULL == 0).then(|| &content[self.len()..])
+    }
+
+    fn len(self) -> usize {
+        (self.0 & !NameLen::DATA_IS_NULL) as usize
+    }
+}
+
+/// The name and data that a node had.
+#[derive(Debug)]
+pub(super) struct OldContent {
+    content: Box<[u8]>,
+    name_len: NameLen,
+}
+
+impl OldContent {
+    pub fn data(&self) -> Option<&[u8]> {
+        self.name_len.data(&self.content)
+    }
+}
 
 impl Znode {
-    pub fn new(name: &str, data: Option<Box<[u8]>>, acl: AclId, stat: &StatPersisted) -> Znode {
+    pub fn new(name: &str, data: Option<&[u8]>, acl: AclId, stat: &StatPersisted) -> Znode {
         Znode {
-            name: name.into(),
-            data,
+            content: join(name, data),
+            name_len: NameLen::new(name, data),
             parent: NodeId::NONE,
             first_child: NodeId::NONE,
             next_sibling: NodeId::NONE,
@@ -69,17 +109,62 @@ impl Znode {
             path_data_crc: 0,
             child_count: 0,
             version: stat.version,
+            cversion: stat.cversion,
+            aversion: stat.aversion,
+            born_prev: NodeId::NONE,
+            born_next: NodeId::NONE,
             czxid: stat.czxid,
             mzxid: stat.mzxid,
             pzxid: stat.pzxid,
             ctime: stat.ctime,
             mtime: stat.mtime,
             owner: stat.ephemeral_owner,
-            cversion: stat.cversion,
-            aversion: stat.aversion,
-            born_prev: NodeId::NONE,
-            born_next: NodeId::NONE,
         }
+    }
+
+    pub fn name_bytes(&self) -> &[u8] {
+        self.name_len.name(&self.content)
+    }
+
+    pub fn name(&self) -> &str {
+        std::str::from_utf8(self.name_bytes()).expect("a name was a string")
+    }
+
+    pub fn data(&self) -> Option<&[u8]> {
+        self.name_len.data(&self.content)
+    }
+
+    /// 0 for null.
+    pub fn data_len(&self) -> usize {
+        self.content.len() - self.name_len.len()
+    }
+
+    /// Writes over the data. False, and nothing done, if that takes another allocation.
+    pub fn overwrite_data(&mut self, data: Option<&[u8]>) -> bool {
+        match data {
+            Some(data) if self.data().is_some_and(|old| old.len() == data.len()) => {
+                let at = self.name_len.len();
+                self.content[at..].copy_from_slice(data);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives the node other data.
+    pub fn replace_data(&mut self, data: Option<&[u8]>) -> OldContent {
+        let content = join(self.name(), data);
+        let name_len = NameLen::new(self.name(), data);
+        OldContent {
+            content: std::mem::replace(&mut self.content, content),
+            name_len: std::mem::replace(&mut self.name_len, name_len),
+        }
+    }
+
+    /// Leaves the node without name and data.
+    pub fn take_content(&mut self) -> OldContent {
+        let name_len = std::mem::replace(&mut self.name_len, NameLen::new("", None));
+        OldContent { content: std::mem::take(&mut self.content), name_len }
     }
 
     pub fn stat(&self) -> StatPersisted {
@@ -95,10 +180,14 @@ impl Znode {
             pzxid: self.pzxid,
         }
     }
+}
 
-    pub fn data_len(&self) -> usize {
-        self.data.as_ref().map_or(0, |d| d.len())
-    }
+fn join(name: &str, data: Option<&[u8]>) -> Box<[u8]> {
+    let data = data.unwrap_or_default();
+    let mut content = Vec::with_capacity(name.len() + data.len());
+    content.extend_from_slice(name.as_bytes());
+    content.extend_from_slice(data);
+    content.into_boxed_slice()
 }
 
 /// All nodes.
@@ -161,8 +250,7 @@ impl Arena {
         }
         let free = self.free;
         let node = &mut self[id];
-        node.name = Box::default();
-        node.data = None;
+        drop(node.take_content());
         node.parent = NodeId::GHOST;
         node.born_next = free;
         self.free = id;
@@ -231,7 +319,7 @@ impl Arena {
         let mut len = 0;
         let mut at = id;
         while at != NodeId::ROOT {
-            len += 1 + self[at].name.len();
+            len += 1 + self[at].name_bytes().len();
             at = self[at].parent;
         }
         let mut bytes = std::mem::take(path).into_bytes();
@@ -239,7 +327,7 @@ impl Arena {
         bytes.resize(len, b'/');
         at = id;
         while at != NodeId::ROOT {
-            let name = self[at].name.as_bytes();
+            let name = self[at].name_bytes();
             bytes[len - name.len()..len].copy_from_slice(name);
             len -= name.len() + 1;
             at = self[at].parent;
@@ -272,5 +360,5 @@ impl IndexMut<NodeId> for Arena {
     }
 }
 
-/// Nodes in a chunk: 128 KiB of them.
+/// Nodes in a chunk: 120 KiB of them.
 const CHUNK: usize = 1024;

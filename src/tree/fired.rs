@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use jute::Acl;
 
-use crate::types::Zxid;
-use crate::watch::{EventKind, Table};
+use crate::types::{EventKind, Table, Zxid};
 
 /// One firing of one watch table. They stand in Apache's order: by operation, and for each
 /// operation the node's data watches, its child watches, the parent's child watches.

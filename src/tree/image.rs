@@ -13,7 +13,7 @@ use std::sync::Arc;
 use jute::{Acl, StatPersisted};
 
 use super::acl_table::AclId;
-use super::arena::{Arena, NodeId};
+use super::arena::{Arena, NodeId, OldContent};
 use super::replica::Replica;
 use crate::types::{SessionId, Zxid};
 
@@ -82,7 +82,7 @@ struct Frozen {
 enum FrozenData {
     /// Still with the node.
     Same,
-    Was(Option<Box<[u8]>>),
+    Was(OldContent),
 }
 
 /// An image that is being read.
@@ -109,7 +109,7 @@ impl Image {
     }
 
     /// Call with the data that a change has replaced.
-    pub fn after_data_change(&mut self, id: NodeId, old: Option<Box<[u8]>>) {
+    pub fn after_data_change(&mut self, id: NodeId, old: OldContent) {
         if let Some(frozen) = self.frozen.get_mut(&id).filter(|f| f.needs_data()) {
             frozen.data = FrozenData::Was(old);
         }
@@ -127,7 +127,7 @@ impl Image {
         }
         let frozen = self.freeze(arena, id);
         if frozen.needs_data() {
-            frozen.data = FrozenData::Was(arena[id].data.take());
+            frozen.data = FrozenData::Was(arena[id].take_content());
         }
         frozen.path = Some(path.into());
         true
@@ -260,12 +260,12 @@ impl Replica {
             }
         };
         let Some(frozen) = frozen else {
-            let data = node.data.as_deref();
+            let data = node.data();
             return Some(ImageNode { path, data, acl: node.acl, stat: node.stat() });
         };
         let data = match &frozen.data {
-            FrozenData::Same => node.data.as_deref(),
-            FrozenData::Was(data) => data.as_deref(),
+            FrozenData::Same => node.data(),
+            FrozenData::Was(old) => old.data(),
         };
         Some(ImageNode { path, data, acl: frozen.acl, stat: frozen.stat })
     }

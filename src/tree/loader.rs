@@ -66,7 +66,6 @@ impl ReplicaLoader {
                 replica.acls.intern(Some(&[Acl { perms: 0, ..Acl::open_unsafe() }]))
             }),
         };
-        let data = data.map(Box::from);
         if path.is_empty() {
             if replica.live > 0 {
                 return Err(LoadError::Twice(path.to_owned()));
@@ -145,7 +144,7 @@ impl Replica {
         let roots: Vec<String> = std::iter::successors(Some(top), next)
             .filter(|id| {
                 let node = &self.arena[*id];
-                node.child_count == 0 && *node.name == *LIMITS_NAME
+                node.child_count == 0 && node.name_bytes() == LIMITS_NAME.as_bytes()
             })
             .filter_map(|id| {
                 let path = self.path_of(id);

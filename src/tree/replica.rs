@@ -77,15 +77,15 @@ impl Replica {
     pub fn new(options: TreeOptions) -> Replica {
         let mut replica = Replica::empty(options);
         let stat = StatPersisted::default();
-        let data = || Some(Box::default());
-        replica.attach_root(data(), AclId::OPEN, &stat);
-        let system = replica.attach(NodeId::ROOT, "zookeeper", "/zookeeper", data(), None, &stat);
-        replica.attach(system, "quota", "/zookeeper/quota", data(), None, &stat);
+        let data = Some(&b""[..]);
+        replica.attach_root(data, AclId::OPEN, &stat);
+        let system = replica.attach(NodeId::ROOT, "zookeeper", "/zookeeper", data, None, &stat);
+        replica.attach(system, "quota", "/zookeeper/quota", data, None, &stat);
         // Only super may change the configuration's node (ZOOKEEPER-2014).
         let read = Acl { perms: 1, ..Acl::open_unsafe() };
         let acl = replica.acls.acquire(Some(&[read]));
         let stat = StatPersisted { aversion: -1, ..stat };
-        replica.attach(system, "config", CONFIG_PATH, data(), Some(acl), &stat);
+        replica.attach(system, "config", CONFIG_PATH, data, Some(acl), &stat);
         replica
     }
 
@@ -304,12 +304,12 @@ impl Replica {
         parent: NodeId,
         name: &str,
         path: &str,
-        data: Option<Box<[u8]>>,
+        data: Option<&[u8]>,
         acl: Option<AclId>,
         stat: &StatPersisted,
     ) -> NodeId {
         let mut node = Znode::new(name, data, acl.unwrap_or(AclId::OPEN), stat);
-        node.path_data_crc = self.path_data_crc(path, node.data.as_deref());
+        node.path_data_crc = self.path_data_crc(path, data);
         self.data_size += utf16_len(path) + node.data_len() as u64;
         let id = self.arena.insert(node);
         if let Some(image) = &mut self.image {
@@ -328,14 +328,9 @@ impl Replica {
         id
     }
 
-    pub(super) fn attach_root(
-        &mut self,
-        data: Option<Box<[u8]>>,
-        acl: AclId,
-        stat: &StatPersisted,
-    ) {
+    pub(super) fn attach_root(&mut self, data: Option<&[u8]>, acl: AclId, stat: &StatPersisted) {
         let mut node = Znode::new("", data, acl, stat);
-        node.path_data_crc = self.path_data_crc("", node.data.as_deref());
+        node.path_data_crc = self.path_data_crc("", data);
         self.data_size += 1 + node.data_len() as u64;
         let id = self.arena.insert(node);
         assert_eq!(id, NodeId::ROOT, "the root is the first node");
@@ -364,8 +359,7 @@ impl Replica {
         if image.is_some_and(|image| image.before_removal(&mut self.arena, id, path)) {
             let node = &mut self.arena[id];
             node.parent = NodeId::GHOST;
-            node.name = Box::default();
-            node.data = None;
+            drop(node.take_content());
             self.ghosts.push(id);
         } else {
             self.arena.remove(id);
@@ -424,7 +418,7 @@ impl<'a> NodeRef<'a> {
 
     /// Null is not empty.
     pub fn data(&self) -> Option<&'a [u8]> {
-        self.node.data.as_deref()
+        self.node.data()
     }
 
     /// What clients are told.
@@ -456,7 +450,7 @@ impl<'a> NodeRef<'a> {
     pub fn children(&self) -> impl Iterator<Item = &'a str> + 'a {
         let arena = &self.replica.arena;
         let next = move |id: &NodeId| arena[*id].next_sibling.some();
-        std::iter::successors(self.node.first_child.some(), next).map(move |id| &*arena[id].name)
+        std::iter::successors(self.node.first_child.some(), next).map(move |id| arena[id].name())
     }
 
     /// How many children there are.

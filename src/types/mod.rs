@@ -1,9 +1,11 @@
 //! Newtypes that give every number its meaning: zxids, epochs, sessions, instants. Pure.
 
+mod event;
 mod path;
 
 use std::fmt;
 
+pub use event::{EventKind, Table};
 pub use path::{parent_and_name, validate as validate_path, PathError};
 
 /// A transaction's number: epoch in the upper 32 bits, counter in the lower. Signed as on the

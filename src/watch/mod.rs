@@ -17,7 +17,7 @@ pub use catch_up::{catch_up, Answer, Lists, NodeView, Waiting};
 pub use report::{summarize, WatchSummary};
 pub use table::WatchTable;
 
-pub use crate::tree::{EventKind, Table};
+pub use crate::types::{EventKind, Table};
 
 /// How a watch behaves. Modes of one path and connection stand side by side since 3.9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -58,14 +58,6 @@ def unknown_operations(side):
 
 
 @scenario()
-def unknown_operation_behind_others(side):
-    """What came before it on the connection is still answered, or not."""
-    connection = side.connect()
-    connection.pipeline(exists("/"), sync("/"), Request(77))
-    connection.until_closed()
-
-
-@scenario()
 def xids_are_echoed(side):
     """All but a ping's."""
     connection = side.connect()

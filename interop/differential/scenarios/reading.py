@@ -67,7 +67,11 @@ def several_reads_in_one(side):
     connection.call(multi_read())
     connection.call(multi_read(good))
     connection.call(multi_read(good, bad, children, closed, good))
-    connection.call(multi_read(get_data(None), good))
+    for null in (get_data(None), get_children(None)):
+        for place in range(3):
+            reads = [good, bad]
+            reads.insert(place, null)
+            connection.call(multi_read(*reads))
     for other in (
         exists(side.path()), get_children2(side.path()), get_acl(side.path()), sync("/x"),
         create(side.path("n")), set_data(side.path()), delete(side.path("nope")),

@@ -2,8 +2,8 @@
 //! gauges that are read when somebody asks.
 //!
 //! Adding is a few relaxed atomic operations and never waits. A worker that handles many requests
-//! in one go collects their latencies in a [`Batch`] and adds them together at its end, so that
-//! the cores don't fight over one cache line for each request.
+//! in one go counts them in a [`Tally`] of its own and adds that at the end, so that the cores
+//! don't fight over one cache line for each request.
 
 mod gauges;
 mod histogram;
@@ -11,6 +11,7 @@ mod keyed;
 mod server_stats;
 mod summary;
 mod table;
+mod worker;
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
@@ -19,6 +20,7 @@ pub use keyed::Keyed;
 pub use server_stats::{ServerStats, Sizes};
 pub use summary::{Advanced, Basic, Batch};
 pub use table::{Metrics, Row};
+pub use worker::{top_namespace, Tally};
 
 /// Counters by name, such as refusals by namespace.
 pub type CounterSet = Keyed<Counter>;

@@ -2,7 +2,8 @@
 //! names from the guide or from images in the wild that no code of 3.9.5 reads.
 
 use super::Kind::{DecodedInt, DecodedLong, ExactTrue, Flag, Path, Text};
-use super::Work::{Ensemble, Security};
+use super::Outside::Default;
+use super::Work::{Ensemble, Operator, Security};
 use super::{Key, Kind, Scope};
 
 const fn dash_d(name: &'static str, kind: Kind, default: &'static str) -> Key {
@@ -24,9 +25,11 @@ pub(super) static DASH_D: &[Key] = &[
         .later(Ensemble)
         .doc("serve reads without a quorum; allows the word isro"),
     dash_d("znode.container.checkIntervalMs", DecodedInt, "60000")
+        .at_least(1, Default)
         .unit("ms")
         .doc("time between two looks for empty containers and expired nodes"),
     dash_d("znode.container.maxPerMinute", DecodedInt, "10000")
+        .at_least(1, Default)
         .doc("deletions of such nodes a minute"),
     dash_d("znode.container.maxNeverUsedIntervalMs", DecodedLong, "0")
         .unit("ms")
@@ -46,6 +49,23 @@ pub(super) static DASH_D: &[Key] = &[
     dash_d("sun.security.jgss.native", Flag, "false")
         .without_meaning(PROCESS)
         .doc("Java's choice of a GSSAPI library"),
+];
+
+const fn log(name: &'static str, property: &'static str, default: &'static str) -> Key {
+    Key::row(name, Scope::DashD(property), Text, default).later(Operator)
+}
+
+/// Read by the logging configuration that Apache ships, before zoo.cfg.
+pub(super) static LOGGING: &[Key] = &[
+    log("console.threshold", "zookeeper.console.threshold", "INFO").doc("level on the console"),
+    log("root.logger", "zookeeper.root.logger", "").doc("level and targets, in old versions"),
+    log("log.dir", "zookeeper.log.dir", ".").doc("directory of the log file"),
+    log("log.file", "zookeeper.log.file", "zookeeper.log").doc("its name"),
+    log("log.threshold", "zookeeper.log.threshold", "INFO").doc("its level"),
+    log("log.maxfilesize", "zookeeper.log.maxfilesize", "256MB").doc("its size before it rolls"),
+    log("log.maxbackupindex", "zookeeper.log.maxbackupindex", "20").doc("rolled files kept"),
+    log("auditlog.file", "zookeeper.auditlog.file", "zookeeper_audit.log").doc("audit log"),
+    log("auditlog.threshold", "zookeeper.auditlog.threshold", "INFO").doc("its level"),
 ];
 
 pub(super) static NOWHERE: &[Key] = &[

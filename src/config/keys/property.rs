@@ -60,7 +60,10 @@ pub(super) static LIMITS: &[Key] = &[
         .doc("queueing time above which a request is refused with THROTTLEDOP; 0 is never"),
     prop("connection_throttle_tokens", DecodedInt, "0")
         .doc("size of the bucket from which a new connection takes a token; 0 is off"),
-    prop("connection_throttle_fill_time", DecodedInt, "1").unit("ms").doc("time between two fills"),
+    prop("connection_throttle_fill_time", DecodedInt, "1")
+        .at_least(1, Default)
+        .unit("ms")
+        .doc("time between two fills"),
     prop("connection_throttle_fill_count", DecodedInt, "1").doc("tokens of a fill"),
     prop("connection_throttle_freeze_time", DecodedInt, "-1")
         .unit("ms")
@@ -128,6 +131,7 @@ pub(super) static NETWORK: &[Key] = &[
         .without_meaning(ONE_STACK)
         .doc("the NIO or the Netty class; either is taken"),
     prop("nio.sessionlessCnxnTimeout", DecodedInt, "10000")
+        .at_least(1, Default)
         .unit("ms")
         .doc("time for a connection to ask for a session"),
     prop("nio.numSelectorThreads", DecodedInt, "=max(sqrt(cores / 2), 1)")

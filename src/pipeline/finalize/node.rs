@@ -102,44 +102,44 @@ pub(super) fn get_acl(
     Ok(())
 }
 
-/// multiRead: each read with its own result; watch flags mean nothing here. A write among them
-/// fails the whole, behind the results that were there already, as Apache's answer has them.
+/// multiRead: each read with its own result; watch flags mean nothing here. Something that can't
+/// be done ends the list where it stands and fails the whole; a list of writes and reads is none.
 pub(super) fn multi_read(
-    cx: &mut ReadContext<'_>,
+    cx: &ReadContext<'_>,
     body: &[u8],
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
-    let body_at = out.len();
-    let request = parse::<MultiRequest<'_>>(body);
-    let Ok(request) = request else {
-        out.truncate(body_at);
+    let request = parse::<MultiRequest<'_>>(body)?;
+    if request.ops.iter().any(MultiOp::is_read) && !request.ops.iter().all(MultiOp::is_read) {
+        return Err(ErrorCode::MarshallingError);
+    }
+    let whole = request.ops.iter().try_for_each(|op| sub_read(cx, op, out));
+    MultiHeader::END.encode(out);
+    whole
+}
+
+fn sub_read(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Result<(), ErrorCode> {
+    let (MultiOp::GetData(request) | MultiOp::GetChildren(request)) = op else {
         return Err(ErrorCode::MarshallingError);
     };
-    for op in &request.ops {
-        let (kind, r) = match op {
-            MultiOp::GetData(r) => (OpCode::GetData, r),
-            MultiOp::GetChildren(r) => (OpCode::GetChildren, r),
-            _ => {
-                MultiHeader::END.encode(out);
-                return Err(ErrorCode::MarshallingError);
-            }
-        };
-        let at = out.len();
-        MultiHeader { op: kind.code(), done: false, err: 0 }.encode(out);
-        match readable(cx, r) {
-            Ok((_, node)) if kind == OpCode::GetData => {
+    if request.path.is_none() {
+        return Err(ErrorCode::MarshallingError);
+    }
+    match readable(cx, request) {
+        Ok((_, node)) => {
+            MultiHeader { op: op.op().code(), done: false, err: 0 }.encode(out);
+            if op.op() == OpCode::GetData {
                 out.buffer(node.data());
                 node.stat().encode(out);
-            }
-            Ok((_, node)) => names(&node, out),
-            Err(code) => {
-                out.truncate(at);
-                MultiHeader { op: -1, done: false, err: code.code() }.encode(out);
-                out.i32(code.code());
+            } else {
+                names(&node, out);
             }
         }
+        Err(code) => {
+            MultiHeader { op: -1, done: false, err: code.code() }.encode(out);
+            out.i32(code.code());
+        }
     }
-    MultiHeader::END.encode(out);
     Ok(())
 }
 

@@ -11,6 +11,9 @@ use crate::pipeline::reply;
 use crate::types::Zxid;
 use crate::watch::{Lists, Mode, NodeView, WatcherType};
 
+/// A null path can be watched, and never fires: no znode has a NUL in its path.
+const NO_PATH: &str = "\0";
+
 /// setWatches and setWatches2: tells what was missed, arms the rest. Whoever may not read a
 /// znode is told nothing about it.
 pub(super) fn set_watches(
@@ -64,7 +67,7 @@ pub(super) fn add_watch(
 ) -> Result<(), ErrorCode> {
     let request = parse::<AddWatchRequest<'_>>(body)?;
     let mode = Mode::from_add_watch(request.mode).ok_or(ErrorCode::MarshallingError)?;
-    let path = request.path.ok_or(ErrorCode::MarshallingError)?;
+    let path = request.path.unwrap_or(Cow::Borrowed(NO_PATH));
     cx.watches.add_watch(&path, cx.conn, mode);
     ErrorResponse { err: 0 }.encode(out);
     Ok(())
@@ -85,7 +88,7 @@ pub(super) fn remove_watches(cx: &mut ReadContext<'_>, body: &[u8]) -> Result<()
 fn watcher(body: &[u8]) -> Result<(Cow<'_, str>, WatcherType), ErrorCode> {
     let request = parse::<WatcherTypeRequest<'_>>(body)?;
     let kind = WatcherType::from_wire(request.kind).ok_or(ErrorCode::MarshallingError)?;
-    Ok((request.path.ok_or(ErrorCode::MarshallingError)?, kind))
+    Ok((request.path.unwrap_or(Cow::Borrowed(NO_PATH)), kind))
 }
 
 /// Null lists and null paths in them can't be meant.

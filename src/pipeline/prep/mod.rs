@@ -9,7 +9,7 @@ mod quota;
 mod session;
 
 use jute::txn::{Txn, TxnDigest, TxnHeader};
-use jute::{Decode, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
+use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
 use super::batch::{Batch, Entry, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
@@ -109,7 +109,8 @@ impl Prep {
         });
     }
 
-    /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken.
+    /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
+    /// is none takes one all the same, as Apache's clients are used to.
     fn txn_of(
         &mut self,
         cx: &Context<'_>,
@@ -117,7 +118,12 @@ impl Prep {
         out: &mut Batch,
     ) -> Result<(Zxid, std::ops::Range<usize>), ErrorCode> {
         let body: &[u8] = &request.body;
-        let parsed = Parsed::read(request.op, body).map_err(|_| ErrorCode::MarshallingError)?;
+        let parsed = match Parsed::read(request.op, body) {
+            Ok(parsed) => parsed,
+            Err(DecodeError::Null) => return Err(ErrorCode::MarshallingError),
+            Err(_) if request.op == OpCode::Multi => Parsed::Unreadable,
+            Err(_) => return Err(ErrorCode::MarshallingError),
+        };
         let zxid = self.take_zxid();
         let op =
             Op { cx: *cx, zxid, session_id: request.session.0, identities: &request.identities };
@@ -166,6 +172,7 @@ impl Prep {
                 // A standalone server has no ensemble to change.
                 Err(ErrorCode::Unimplemented)
             }
+            Parsed::Unreadable => Err(ErrorCode::MarshallingError),
             Parsed::CreateSession => Ok(Txn::CreateSession(request.session_timeout_ms)),
             Parsed::CloseSession => Ok(self.close_session(op)),
         }
@@ -219,12 +226,14 @@ enum Parsed<'a> {
     SetAcl(jute::proto::SetAclRequest<'a>),
     Reconfig,
     Multi(Vec<multi::SubOp<'a>>),
+    /// A multi whose body makes no sense.
+    Unreadable,
     CreateSession,
     CloseSession,
 }
 
 impl<'a> Parsed<'a> {
-    fn read(op: OpCode, body: &'a [u8]) -> Result<Parsed<'a>, jute::DecodeError> {
+    fn read(op: OpCode, body: &'a [u8]) -> Result<Parsed<'a>, DecodeError> {
         let r = &mut Reader::new(body);
         Ok(match op {
             OpCode::Create | OpCode::Create2 | OpCode::CreateContainer => {
@@ -242,7 +251,7 @@ impl<'a> Parsed<'a> {
             OpCode::Multi => Parsed::Multi(multi::sub_ops(Decode::decode(r)?)?),
             OpCode::CreateSession => Parsed::CreateSession,
             OpCode::CloseSession => Parsed::CloseSession,
-            _ => return Err(jute::DecodeError::UnknownType(op.code())),
+            _ => return Err(DecodeError::UnknownType(op.code())),
         })
     }
 }

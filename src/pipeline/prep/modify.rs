@@ -142,8 +142,9 @@ fn deletable_parent(path: &str) -> Result<&str, ErrorCode> {
     Ok(parent_and_name(path).ok_or(ErrorCode::BadArguments)?.0)
 }
 
+/// A null path is just another path that is not valid.
 fn valid(path: Option<Cow<'_, str>>) -> Result<Cow<'_, str>, ErrorCode> {
-    let path = path.ok_or(ErrorCode::MarshallingError)?;
+    let path = path.unwrap_or_default();
     validate_path(&path).map_err(|_| ErrorCode::BadArguments)?;
     Ok(path)
 }

@@ -15,8 +15,8 @@ pub(super) enum SubOp<'a> {
     Other(MultiOp<'a>),
 }
 
-/// Checks what must hold for a multi as a whole, before it takes a zxid: only writes, known
-/// flags, no nulls where a znode's path or list must be.
+/// Checks what must hold for a multi as a whole: only writes, known flags, a path in each. A
+/// create without a list of ACLs is [`DecodeError::Null`], for which no zxid may be taken.
 pub(super) fn sub_ops(request: MultiRequest<'_>) -> Result<Vec<SubOp<'_>>, DecodeError> {
     request.ops.into_iter().map(sub_op).collect()
 }
@@ -33,7 +33,7 @@ fn sub_op(op: MultiOp<'_>) -> Result<SubOp<'_>, DecodeError> {
         }
     };
     if !has_path {
-        return Err(DecodeError::Null);
+        return Err(DecodeError::UnknownType(op.op().code()));
     }
     match op {
         MultiOp::Create(_, r) if r.acl.is_none() => Err(DecodeError::Null),

@@ -112,6 +112,16 @@ fn time_without_sessions_is_no_pause() {
 }
 
 #[test]
+fn time_with_closing_sessions_only_is_no_pause() {
+    let mut t = SessionTable::new(TICK, 1, 0);
+    t.track(A, 4000, 0);
+    t.mark_closing(A);
+    assert_eq!(t.poll_timeout(), None);
+    t.track(B, 4000, 200_000);
+    assert_eq!(run(&mut t, 300_000), [(206_000, B)]);
+}
+
+#[test]
 fn a_client_that_comes_back_may_ask_for_less() {
     let mut t = SessionTable::new(TICK, 1, 0);
     t.track(A, 40_000, 0);

@@ -131,6 +131,9 @@ pub fn recover<D: Disk>(
     })?;
     let Replay { replica, mut report, .. } = replay;
     check_snapshots_reached(&walk, loaded.reaches, &report)?;
+    if synced.is_some() {
+        check_snapshot_logged(&walk, from, &report)?;
+    }
     note_walk(&mut report, &walk);
     report.fresh = none && walk.last == Zxid::ZERO;
     tidy(disk, dirs, &walk, &mut report)?;
@@ -219,6 +222,21 @@ fn check_snapshots_reached(
     })
 }
 
+/// What a snapshot of this server holds is in its logs. Only in a directory with our watermark:
+/// a follower of Apache's may have its snapshot from its leader, behind logs that end before.
+fn check_snapshot_logged(walk: &Walk, from: Zxid, report: &Report) -> Result<(), RecoveryRefused> {
+    match (walk.tip, &report.snapshot) {
+        (Some(tip), Some(snapshot)) if tip < from => Err(RecoveryRefused {
+            refusal: Refusal::Lost,
+            file: snapshot.clone(),
+            offset: None,
+            zxid: Some(tip),
+            what: format!("this snapshot is of {from}, but the logs end at {tip}"),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn note_walk(report: &mut Report, walk: &Walk) {
     report.log_files = walk.files;
     report.txns = walk.records;
@@ -229,8 +247,8 @@ fn note_walk(report: &mut Report, walk: &Walk) {
     match &walk.end {
         LogEnd::Clean => {}
         LogEnd::Cut { file, offset } => report.cut = Some((file.clone(), *offset)),
-        LogEnd::Complete { file, end_byte_at } => report.notes.push(format!(
-            "{}: the end byte at offset {end_byte_at} was missing behind a whole record; written",
+        LogEnd::Complete { file, offset, .. } => report.notes.push(format!(
+            "{}: the record at offset {offset} was whole but for its length or end; written",
             file.display()
         )),
     }
