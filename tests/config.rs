@@ -100,6 +100,14 @@ fn native_numbers_are_refused_as_apache_refuses_them() {
 }
 
 #[test]
+fn a_complaint_is_one_line_whatever_the_value_holds() {
+    let words = "zoo.cfg:2: clientPort: For input string: \"1\\n2\"";
+    check_refused("dataDir=/data\nclientPort=1\\n2\n", ExitCode::Configuration, 2, words);
+    assert_eq!(findings("a\\nb=1\n").len(), 1);
+    assert!(findings("a\\nb=1\n")[0].starts_with("zoo.cfg:4: a\\nb: unknown key"));
+}
+
+#[test]
 fn ports_are_refused_beyond_sixteen_bits() {
     for key in ["clientPort", "secureClientPort"] {
         let text = format!("dataDir=/data\n{key}=70000\n"); // ran

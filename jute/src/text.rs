@@ -48,7 +48,7 @@ fn has_supplementary(s: &str) -> bool {
 }
 
 /// Java replaces each ill-formed run once; the length of a run is the one of the Unicode
-/// standard's "maximal subpart", except that a surrogate written in three bytes is one run.
+/// standard's "maximal subpart", except that a surrogate, whole or cut short, is one run.
 fn decode_damaged(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -62,15 +62,20 @@ fn decode_damaged(bytes: &[u8]) -> String {
                 let (good, bad) = rest.split_at(e.valid_up_to());
                 out.push_str(std::str::from_utf8(good).expect("checked up to here"));
                 out.push('\u{fffd}');
-                let run = if is_surrogate(bad) { 3 } else { e.error_len().unwrap_or(bad.len()) };
+                let run = surrogate_len(bad).or(e.error_len()).unwrap_or(bad.len());
                 rest = &bad[run..];
             }
         }
     }
 }
 
-fn is_surrogate(bytes: &[u8]) -> bool {
-    matches!(bytes, [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..])
+/// How many bytes of a surrogate, which takes three, stand at the front.
+fn surrogate_len(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] => Some(3),
+        [0xed, 0xa0..=0xbf, ..] => Some(2),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +93,7 @@ mod tests {
     #[test]
     fn a_surrogate_comes_back_as_one_replacement() {
         assert_eq!(decode_text(&[0xed, 0xa0, 0xbd, b'a']), "\u{fffd}a");
+        assert_eq!(decode_text(&[0xed, 0xa0, b'a']), "\u{fffd}a");
     }
 
     #[test]

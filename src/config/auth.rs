@@ -3,7 +3,6 @@
 
 use super::error::{ConfigError, ExitCode, What};
 use super::settings::{Reader, Secret};
-use super::values::refuse;
 
 /// A shipped authentication provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,7 +135,7 @@ fn digest_algorithm(reader: &Reader<'_>) -> Result<DigestAlgorithm, ConfigError>
         let words =
             format!("don't support this ACL digest algorithm: {name} in the current environment");
         let advice = "SHA1, SHA-224, SHA-256, SHA-384 and SHA-512 are supported";
-        refuse(reader, KEY, &words, advice).exiting(ExitCode::Unexpected)
+        reader.refuse(KEY, &words, advice).exiting(ExitCode::Unexpected)
     })
 }
 
@@ -166,7 +165,7 @@ fn enforced_schemes(
             "zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be  \
                      configured.";
         let advice = "name one scheme at least, such as enforce.auth.schemes=digest";
-        return Err(refuse(reader, "enforce.auth.enabled", words, advice));
+        return Err(reader.refuse("enforce.auth.enabled", words, advice));
     }
     let served = |scheme: &String| providers.iter().any(|provider| provider.scheme() == scheme);
     match schemes.iter().find(|scheme| !served(scheme)) {
@@ -174,7 +173,7 @@ fn enforced_schemes(
         Some(scheme) => {
             let words = format!("Authentication scheme {scheme} is not available.");
             let advice = "name its provider with an authProvider line";
-            Err(refuse(reader, key, &words, advice))
+            Err(reader.refuse(key, &words, advice))
         }
     }
 }

@@ -10,7 +10,6 @@ use super::java;
 use super::members::{version_of_file_name, BadMember, HostPort, Members, PeerRole};
 use super::properties::{Entry, Properties};
 use super::settings::Reader;
-use super::values::refuse;
 use crate::types::Sid;
 
 /// How a file that zoo.cfg names is read: the shell's part.
@@ -122,14 +121,14 @@ fn check_member_sasl(reader: &mut Reader<'_>) -> Result<(), ConfigError> {
         _ => return Ok(()),
     };
     let words = format!("{off} is disabled, so cannot enable {wanted}");
-    Err(refuse(reader, wanted, &words, &format!("write {off}=true")))
+    Err(reader.refuse(wanted, &words, &format!("write {off}=true")))
 }
 
 fn said_role(reader: &Reader<'_>) -> Result<PeerRole, ConfigError> {
     let word = reader.text("peerType").unwrap_or_default();
     PeerRole::parse(&word).ok_or_else(|| {
         let words = format!("Unrecognised peertype: {word}");
-        refuse(reader, "peerType", &words, "participant or observer")
+        reader.refuse("peerType", &words, "participant or observer")
     })
 }
 

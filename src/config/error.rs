@@ -70,13 +70,39 @@ pub struct ConfigError {
 /// One line: where, which key, what is wrong, what to do.
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
-        if let Some(key) = self.key.as_deref().filter(|key| !self.message.contains(*key)) {
-            write!(f, "{key}: ")?;
-        }
-        write!(f, "{}", self.message)?;
+        write_line(f, &self.place, self.key.as_deref(), &self.message)?;
         if !self.advice.is_empty() {
-            write!(f, " ({})", self.advice)?;
+            write!(f, " ({})", OneLine(&self.advice))?;
+        }
+        Ok(())
+    }
+}
+
+/// Place, key unless the message names it, message.
+fn write_line(
+    f: &mut fmt::Formatter<'_>,
+    place: &Place,
+    key: Option<&str>,
+    message: &str,
+) -> fmt::Result {
+    write!(f, "{place}: ")?;
+    if let Some(key) = key.filter(|key| !message.contains(*key)) {
+        write!(f, "{}: ", OneLine(key))?;
+    }
+    write!(f, "{}", OneLine(message))
+}
+
+/// Text with its control characters escaped: a value may hold a line end, a log line may not.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                write!(f, "{c}")?;
+            }
         }
         Ok(())
     }
@@ -198,9 +224,6 @@ pub struct Finding {
 /// One line: where, which key, what.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.key.as_deref().filter(|key| !self.message.contains(*key)) {
-            Some(key) => write!(f, "{}: {key}: {}", self.place, self.message),
-            None => write!(f, "{}: {}", self.place, self.message),
-        }
+        write_line(f, &self.place, self.key.as_deref(), &self.message)
     }
 }

@@ -99,15 +99,9 @@ impl Config {
         let mut findings = vec![];
         let settings = Settings::collect(file, &properties, jvm, &mut findings);
         settings::check_native(&settings)?;
-        let in_file = |error: ConfigError| match error.place {
-            Place::Arguments => {
-                let place = Place::File { file: file.to_owned(), line: None };
-                ConfigError { place, ..error }
-            }
-            _ => error,
-        };
-        let mut reader = Reader::new(&settings);
-        let mut config = Config::read(&mut reader).map_err(in_file)?;
+        let whole_file = Place::File { file: file.to_owned(), line: None };
+        let mut reader = Reader::new(&settings, whole_file);
+        let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.read_members(file, &properties, read_file, &mut findings)?;
         config.file = Some(file.to_owned());
@@ -159,7 +153,7 @@ impl Config {
             ("maxClientCnxns", cnxns),
         ];
         let settings = Settings::of_arguments(&arguments, jvm, &mut findings);
-        let mut reader = Reader::new(&settings);
+        let mut reader = Reader::new(&settings, Place::Arguments);
         let mut config = Config::read(&mut reader)?;
         findings.append(&mut reader.findings);
         config.settings = settings;
@@ -268,7 +262,7 @@ fn listen(
         None if reader.place(host_key).is_some() => {
             let words = format!("{host_key} is set but {port_key} is not set");
             let advice = format!("write {port_key}=2181, or remove {host_key}");
-            Err(values::refuse(reader, host_key, &words, &advice))
+            Err(reader.refuse(host_key, &words, &advice))
         }
         None => Ok(None),
         Some(port) => {
@@ -288,7 +282,7 @@ fn check_tls_scheme(reader: &Reader<'_>) -> Result<(), ConfigError> {
     let words =
         format!("No auth provider configured for the SSL authentication scheme '{scheme}'.");
     let advice = format!("remove {KEY}, or add authProvider.{scheme}");
-    Err(values::refuse(reader, KEY, &words, &advice))
+    Err(reader.refuse(KEY, &words, &advice))
 }
 
 fn unreadable(file: &str, error: &io::Error) -> ConfigError {

@@ -260,11 +260,19 @@ fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
 pub(super) struct Reader<'a> {
     pub settings: &'a Settings,
     pub findings: Vec<Finding>,
+    /// What to blame for something that nobody said.
+    whole: Place,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(settings: &'a Settings) -> Reader<'a> {
-        Reader { settings, findings: vec![] }
+    pub fn new(settings: &'a Settings, whole: Place) -> Reader<'a> {
+        Reader { settings, findings: vec![], whole }
+    }
+
+    /// An error about a key, at the line that said it, else at the whole.
+    pub fn refuse(&self, key: &str, words: &str, advice: &str) -> ConfigError {
+        let said = self.settings.get(key).map(|setting| setting.place.clone());
+        ConfigError::new(said.unwrap_or(self.whole.clone()), words, advice).of_key(key)
     }
 
     /// A number that has a default.
@@ -462,7 +470,7 @@ pub(super) fn check_native(settings: &Settings) -> Result<(), ConfigError> {
         Place::File { line, .. } => line.unwrap_or(0),
         _ => u32::MAX,
     });
-    let mut reader = Reader::new(settings);
+    let mut reader = Reader::new(settings, Place::Arguments);
     for (name, _) in said {
         let key = row(name);
         if !matches!(key.scope, Scope::Native | Scope::NativeOrProperty) {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::error::{ConfigError, ExitCode, Place, What};
+use super::error::{ConfigError, ExitCode, What};
 use super::java;
 use super::members::HostPort;
 use super::settings::Reader;
@@ -25,7 +25,7 @@ impl Sessions {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Sessions, ConfigError> {
         let tick_time_ms = reader.int("tickTime")?;
         if tick_time_ms <= 0 {
-            return Err(refuse(reader, "tickTime", "tickTime is not set", "write tickTime=2000"));
+            return Err(reader.refuse("tickTime", "tickTime is not set", "write tickTime=2000"));
         }
         let sessions = Sessions {
             sessionless_timeout_ms: reader.int("nio.sessionlessCnxnTimeout")?,
@@ -46,7 +46,7 @@ impl Sessions {
             };
             let words = "minSessionTimeout must not be larger than maxSessionTimeout";
             let advice = format!("they are {min_timeout_ms} and {max_timeout_ms} ms here");
-            return Err(refuse(reader, key, words, &advice));
+            return Err(reader.refuse(key, words, &advice));
         }
         Ok(Sessions { min_timeout_ms, max_timeout_ms, ..sessions })
     }
@@ -391,7 +391,7 @@ fn known_class(reader: &Reader<'_>, key: &str, classes: &[&str]) -> Result<Strin
         return Ok(class);
     }
     let advice = format!("the classes that mean something are {}", classes.join(" and "));
-    let error = refuse(reader, key, &format!("Couldn't instantiate {class}"), &advice);
+    let error = reader.refuse(key, &format!("Couldn't instantiate {class}"), &advice);
     Err(error.exiting(ExitCode::Unexpected))
 }
 
@@ -472,13 +472,13 @@ impl Metrics {
                 let number = reader.int("metricsProvider.httpPort")?;
                 let port = u16::try_from(number).map_err(|_| {
                     let words = format!("port out of range:{number}");
-                    refuse(reader, "metricsProvider.httpPort", &words, "0 to 65535")
+                    reader.refuse("metricsProvider.httpPort", &words, "0 to 65535")
                 })?;
                 Ok(Metrics::Prometheus(HostPort { host, port }))
             }
             other => {
                 let advice = format!("{other}; the shipped ones are {SHIPPED_PROVIDERS}");
-                Err(refuse(reader, KEY, "metrics provider class was not found", &advice))
+                Err(reader.refuse(KEY, "metrics provider class was not found", &advice))
             }
         }
     }
@@ -502,7 +502,7 @@ impl DataDirs {
         let said = |reader: &Reader<'_>, key| reader.text(key).filter(|path| !path.is_empty());
         let Some(snapshots) = said(reader, "dataDir") else {
             let advice = "write dataDir=/var/lib/zookeeper, or where the data shall be";
-            return Err(refuse(reader, "dataDir", "dataDir is not set", advice));
+            return Err(reader.refuse("dataDir", "dataDir is not set", advice));
         };
         for key in ["dataDir", "dataLogDir"] {
             let Some(path) = said(reader, key) else { continue };
@@ -515,10 +515,4 @@ impl DataDirs {
         let logs = said(reader, "dataLogDir").unwrap_or_else(|| snapshots.clone());
         Ok(DataDirs { snapshots: snapshots.into(), logs: logs.into() })
     }
-}
-
-/// An error about a key, at its line or, if no line says it, at the file.
-pub(super) fn refuse(reader: &Reader<'_>, key: &str, words: &str, advice: &str) -> ConfigError {
-    let place = reader.place(key).unwrap_or(Place::Arguments);
-    ConfigError::new(place, words, advice).of_key(key)
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::conn::{Conn, Phase};
 use super::requests::{self, Desk};
+use super::stats::ConnStats;
 use super::words::WatchReport;
 use super::worker::Worker;
 use super::{handshake, WorkerMail};
@@ -85,7 +86,8 @@ impl Worker {
             state.phase = Phase::Dead;
         } else {
             reply::notification(&mut state.out, change.zxid, change.kind as i32, change.path());
-            super::stats::ConnStats::add(&conn.stats.sent, 1);
+            ConnStats::add(&conn.stats.sent, 1);
+            self.shared.totals.sent.fetch_add(1, Ordering::Relaxed);
         }
         drop(state);
         self.mark_dirty(conn);
@@ -138,6 +140,8 @@ impl Worker {
                 let granted = Some((id, session::password(id), *timeout_ms));
                 reply::connected(&mut state.out, granted, has_read_only);
                 state.phase = Phase::Open { slot: Arc::clone(slot) };
+                ConnStats::add(&conn.stats.sent, 1);
+                self.shared.totals.sent.fetch_add(1, Ordering::Relaxed);
                 conn.stats.session.store(id.0, Ordering::Relaxed);
                 conn.stats.timeout_ms.store(*timeout_ms, Ordering::Relaxed);
                 conn.signal();

@@ -66,8 +66,12 @@ impl ConnStats {
 
     /// Notes an answer that left `latency_ms` after its request came.
     pub fn answered(&self, op: i32, cxid: i32, zxid: i64, now_ms: i64, latency_ms: i64) {
+        ConnStats::add(&self.sent, 1);
         self.last_op.store(op, Relaxed);
-        self.last_cxid.store(i64::from(cxid), Relaxed);
+        // Pings and the like have xids below 0 and don't hide the last real request.
+        if cxid >= 0 {
+            self.last_cxid.store(i64::from(cxid), Relaxed);
+        }
         self.last_zxid.store(zxid, Relaxed);
         self.last_response_ms.store(now_ms, Relaxed);
         self.last_latency_ms.store(latency_ms, Relaxed);

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::conn::{Conn, Phase, State};
 use super::shared::{Shared, WorkerMail};
+use super::stats::ConnStats;
 use super::worker::Worker;
 use crate::types::ConnId;
 use crate::watch::{WatchSummary, WatchTable};
@@ -58,6 +59,7 @@ impl Worker {
         state.phase = Phase::Word;
         let rest = input[4..].to_vec();
         self.shared.totals.received.fetch_add(1, Ordering::Relaxed);
+        ConnStats::add(&conn.stats.received, 1);
         tokio::task::spawn_local(Rc::clone(self).answer(Rc::clone(conn), first, rest));
         true
     }

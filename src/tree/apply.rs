@@ -17,8 +17,7 @@ use super::fired::{Events, Fired};
 use super::owner::{ttl_owner, CONTAINER_OWNER};
 use super::quota::{root_of, stats_path, QuotaText, LIMITS_NAME, STATS_NAME};
 use super::replica::{client_stat, Replica};
-use crate::types::{EventKind, Table};
-use crate::types::{SessionId, Zxid};
+use crate::types::{EventKind, SessionId, Table, Zxid};
 
 /// What became of a transaction: all that its reply needs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,7 +8,8 @@
 //!
 //! Znodes live in an arena and know each other by 32-bit ids; each keeps its own name only, and
 //! one index finds children by parent and name. So a node takes 120 bytes, about 10 in the index,
-//! and one allocation with its name and its data (`examples/tree_memory.rs` measures it).
+//! and one allocation with its name and its data. Measured, a million nodes of 100 bytes take 144
+//! bytes each beyond name and data, allocator included (`examples/tree_memory.rs`).
 //!
 //! **Invariant:** nothing here knows a file, a socket, the time or a random number. What a
 //! transaction needs of those is in its header.

@@ -9,8 +9,7 @@ use jute::txn::{
 use jute::{Acl, Stat, StatPersisted};
 
 use super::*;
-use crate::types::{EventKind, Table};
-use crate::types::{SessionId, Zxid};
+use crate::types::{EventKind, SessionId, Table, Zxid};
 
 const TIME: i64 = 1_795_223_887_849;
 
@@ -651,4 +650,60 @@ fn an_image_is_of_its_instant() {
     assert_eq!(seen, expected);
     drop(tree.replica.end_image());
     assert!(!tree.replica.has_image());
+}
+
+#[test]
+fn an_image_has_the_quota_figures_of_its_instant() {
+    let mut tree = Tree::new();
+    tree.apply(create("/q", ""));
+    set_quota(&mut tree, "/q", "count=9,bytes=9");
+    let stats = stats_path("/q");
+    let head = tree.replica.begin_image();
+    tree.apply(create("/q/a", "xyz"));
+    assert_eq!(tree.data(&stats), "count=2,bytes=3");
+    let mut figures = None;
+    let mut visit = |node: ImageNode<'_>| {
+        if node.path == stats {
+            figures = node.data.map(<[u8]>::to_vec);
+        }
+    };
+    assert!(!tree.replica.image_slice(&mut head.cursor(), usize::MAX, &mut visit));
+    assert_eq!(figures.as_deref(), Some(&b"count=1,bytes=0"[..]));
+    drop(tree.replica.end_image());
+}
+
+/// Deleted nodes that an image still needs give their slots back once it has ended.
+#[test]
+fn ghosts_are_buried() {
+    let mut tree = Tree::new();
+    let paths: Vec<String> = (0..100).map(|n| format!("/{n}")).collect();
+    for path in &paths {
+        tree.apply(create(path, ""));
+    }
+    let slots = tree.replica.arena.slots();
+    for _ in 0..3 {
+        let _head = tree.replica.begin_image();
+        for path in &paths {
+            tree.apply(delete(path));
+        }
+        assert_eq!(tree.replica.ghosts.len(), paths.len());
+        drop(tree.replica.end_image());
+        for _ in 0..paths.len() {
+            tree.apply(Txn::Error(-1));
+        }
+        assert_eq!(tree.replica.ghosts.len(), 0);
+        for path in &paths {
+            tree.apply(create(path, ""));
+        }
+        assert_eq!(tree.replica.arena.slots(), slots);
+    }
+}
+
+/// Workers read under a shared lock, an image among them.
+#[test]
+fn a_replica_can_be_shared() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Replica>();
+    shared::<Fired>();
+    shared::<ImageHead>();
 }

@@ -281,6 +281,15 @@ def capture_standalone():
     (HERE / "facts.txt").write_text(facts, encoding="utf-8")
 
 
+def capture_text():
+    """How Java decodes what is not UTF-8."""
+    done = subprocess.run(
+        ["java", str(HERE / "Text.java")], stdout=subprocess.PIPE, check=True,
+        timeout=DRIVE_TIMEOUT_S,
+    )
+    (HERE / "text.txt").write_bytes(done.stdout)
+
+
 PACKETS = {
     1: "request", 2: "proposal", 3: "ack", 4: "commit", 5: "ping", 6: "revalidate", 7: "sync",
     8: "inform", 10: "new_leader", 11: "follower_info", 12: "up_to_date", 13: "diff", 15: "snap",
@@ -420,6 +429,7 @@ def capture_ensemble():
 def main():
     """Captures everything."""
     try:
+        capture_text()
         capture_standalone()
         capture_ensemble()
     except (CannotRun, OSError, subprocess.SubprocessError) as error:

@@ -61,9 +61,14 @@ impl Inode {
         }
     }
 
+    /// Everything on its way arrives. What an earlier, failed sync lost is not on its way.
     fn settle(&mut self) {
-        self.durable.clone_from(&self.cached);
-        self.pending.clear();
+        for pending in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Sector(sector, content) => self.put_sector(sector, &content),
+                Pending::Length(len) => self.durable.resize(len, 0),
+            }
+        }
     }
 
     /// Any part of what is on its way arrives; the rest is forgotten.

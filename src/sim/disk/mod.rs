@@ -114,8 +114,9 @@ impl Dir {
 impl SimDisk {
     /// An empty disk; `seed` decides what power failures leave.
     pub fn new(seed: u64) -> SimDisk {
+        let root = Dir { durable: true, ..Dir::default() };
         let state = State {
-            dirs: BTreeMap::new(),
+            dirs: BTreeMap::from([(PathBuf::from("/"), root)]),
             inodes: Vec::new(),
             rng: Rng::new(seed),
             calls: 0,
@@ -190,8 +191,10 @@ impl SimDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::durable(content.to_vec()));
         let (dir, name) = split(path).expect("a path of a file");
-        let dir = state.dirs.entry(dir).or_default();
-        dir.durable = true;
+        for above in dir.ancestors() {
+            state.dirs.entry(above.to_owned()).or_default().durable = true;
+        }
+        let dir = state.dirs.get_mut(&dir).expect("made above");
         dir.names.insert(name.clone(), inode);
         dir.durable_names.insert(name, inode);
     }
@@ -266,7 +269,15 @@ impl State {
 
     fn lose_power(&mut self, seed: u64) {
         let mut rng = Rng::new(seed);
-        self.dirs.retain(|_, dir| dir.durable || rng.one_in(2));
+        // Parents come before what is in them.
+        let mut left = BTreeMap::new();
+        for (path, dir) in std::mem::take(&mut self.dirs) {
+            let stands = path.parent().is_none_or(|parent| left.contains_key(parent));
+            if stands && (dir.durable || rng.one_in(2)) {
+                left.insert(path, dir);
+            }
+        }
+        self.dirs = left;
         for dir in self.dirs.values_mut() {
             for op in std::mem::take(&mut dir.pending) {
                 if rng.one_in(2) {

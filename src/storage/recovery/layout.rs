@@ -49,9 +49,15 @@ fn check_dir<D: Disk>(
         disk.create_dir(dir).map_err(|e| {
             refuse(dir, format!("Unable to create {kind} directory {}: {e}", dir.display()))
         })?;
-        // The names above it must last, or the first snapshot is lost with them.
-        for parent in dir.ancestors().skip(1).take(2).filter(|p| !p.as_os_str().is_empty()) {
-            disk.sync_dir(parent).map_err(failure("sync the directory above"))?;
+    }
+    // The names must last, or all that is in there is lost with them; an earlier start may have
+    // made them and died. What we may not read above dataDir we did not make either.
+    for parent in dir.ancestors().skip(1).take(2).filter(|p| !p.as_os_str().is_empty()) {
+        match disk.sync_dir(parent) {
+            Err(e) if e.kind() != std::io::ErrorKind::PermissionDenied => {
+                return Err(failure("sync the directory above")(e));
+            }
+            _ => {}
         }
     }
     if !disk.is_writable(dir).map_err(failure("look at"))? {

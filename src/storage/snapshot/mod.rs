@@ -54,3 +54,13 @@ impl Compression {
         }
     }
 }
+
+/// Apache's first look at a snapshot (`SnapStream.isValidSnapshot`): the end of the last seal, or
+/// the head of a packed stream. Not more than that.
+pub fn looks_whole(bytes: &[u8], compression: Compression) -> bool {
+    match compression {
+        Compression::None => bytes.len() >= 10 && bytes.ends_with(b"\x00\x00\x00\x01/"),
+        Compression::Gzip => bytes.starts_with(b"\x1f\x8b"),
+        Compression::Snappy => bytes.starts_with(&snappy::MAGIC),
+    }
+}

@@ -4,52 +4,38 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
-use super::java::{Address, Zone};
-use super::metrics::{Gauges, Metrics};
-use super::view::{Conf, Connection, ConnectionName, ConnectionSession, Deadline, Role, Sessions};
-use super::{
-    answer, environment, java, refusal, trace_mask, version, Fact, Host, Traffic, View, Whitelist,
-    Word, TRACE_MASK,
+use super::backstage::Backstage;
+use crate::admin::java::{four_decimals, Address, Zone};
+use crate::admin::metrics::{Gauges, Metrics};
+use crate::admin::{
+    answer, environment, refusal, trace_mask, version, Connection, ConnectionName,
+    ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
 use crate::net::{ConnStats, Question, Shared, Totals, WatchReport, Words};
-use crate::session::{next_tick, Bucket};
+use crate::session::next_tick;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
 use crate::watch::WatchSummary;
 use jute::OpCode;
 
-/// What only the outermost shell can tell: files, the process, the thread that keeps sessions.
-pub trait Backstage: Send + Sync {
-    /// The settings that `conf` shows, with the sizes of the directories as they are now.
-    fn conf(&self) -> Conf;
-    /// What is known of the host and the process.
-    fn host(&self) -> Host;
-    /// The zone of the wall clock.
-    fn zone(&self) -> Zone;
-    /// All sessions by their deadlines ([`crate::session::SessionTable::buckets`]).
-    fn session_buckets(&self) -> Vec<Bucket>;
-    /// Open files of the process, and how many it may have.
-    fn file_descriptors(&self) -> [i64; 2];
-}
-
 /// Answers the words of a standalone server.
-pub struct LiveWords<B> {
+pub(super) struct LiveWords {
     whitelist: Whitelist,
     metrics: Arc<Metrics>,
-    backstage: B,
+    backstage: Backstage,
     trace_mask: AtomicI64,
     /// Monotonic.
     started_ms: i64,
 }
 
-impl<B: Backstage> LiveWords<B> {
+impl LiveWords {
     /// `started_ms` is when the server began to serve, monotonic.
     pub fn new(
         whitelist: Whitelist,
         metrics: Arc<Metrics>,
-        backstage: B,
+        backstage: Backstage,
         started_ms: i64,
-    ) -> LiveWords<B> {
+    ) -> LiveWords {
         let trace_mask = AtomicI64::new(TRACE_MASK);
         LiveWords { whitelist, metrics, backstage, trace_mask, started_ms }
     }
@@ -77,7 +63,7 @@ impl<B: Backstage> LiveWords<B> {
             role: (!shared.is_stopping()).then_some(Role::Standalone),
             version: version(),
             trace_mask: self.trace_mask.load(Relaxed),
-            zone: self.backstage.zone(),
+            zone: Zone::default(),
             ..View::default()
         };
         for fact in word.needs() {
@@ -107,7 +93,7 @@ impl<B: Backstage> LiveWords<B> {
             }
             Fact::Conf | Fact::Directories => view.conf = self.backstage.conf(),
             Fact::Sessions => {
-                let global = Deadline::of_sessions(self.backstage.session_buckets(), now);
+                let global = Deadline::of_sessions(self.backstage.session_buckets(shared), now);
                 view.sessions = Sessions::Tracked { local: None, global };
                 view.ephemerals = read(shared, ephemerals);
                 view.connection_deadlines = connection_deadlines(shared, now);
@@ -150,7 +136,7 @@ impl<B: Backstage> LiveWords<B> {
     }
 }
 
-impl<B: Backstage> Words for LiveWords<B> {
+impl Words for LiveWords {
     fn is_word(&self, first: [u8; 4]) -> bool {
         Word::recognize(first).is_some()
     }
@@ -213,7 +199,7 @@ fn traffic(shared: &Shared) -> Traffic {
     let min = Some(totals.latency_min_ms.load(Relaxed)).filter(|_| count > 0);
     Traffic {
         latency_min_ms: min.unwrap_or(0) as i64,
-        latency_avg_ms: java::four_decimals(mean),
+        latency_avg_ms: four_decimals(mean),
         latency_max_ms: totals.latency_max_ms.load(Relaxed) as i64,
         received: totals.received.load(Relaxed) as i64,
         sent: totals.sent.load(Relaxed) as i64,
@@ -292,4 +278,50 @@ fn watches(shared: &Shared, reports: &[WatchReport]) -> Vec<(SessionId, Vec<Stri
     let sessions: HashMap<ConnId, SessionId> = shared.registry.all().iter().map(session).collect();
     let by_conn = reports.iter().flat_map(|report| &report.by_conn);
     by_conn.filter_map(|(conn, paths)| Some((*sessions.get(conn)?, paths.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats() -> ConnStats {
+        ConnStats::new(ConnId(7), ([127, 0, 0, 1], 5).into(), 1000)
+    }
+
+    #[test]
+    fn a_connection_shows_its_session_once_it_has_one() {
+        let stats = stats();
+        assert_eq!(connection(&stats, ConnId(8)).session, None);
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        let shown = connection(&stats, ConnId(8));
+        let session = shown.session.expect("a session");
+        assert_eq!((shown.interest, session.id), (1, SessionId(9)));
+        assert_eq!((session.last_op, session.last_cxid), (Some(OpCode::GetData), 3));
+        assert_eq!((session.min_latency_ms, session.avg_latency_ms), (4, 4));
+        assert_eq!(connection(&stats, stats.id).interest, 0, "the one that asks");
+    }
+
+    #[test]
+    fn crst_forgets_what_a_connection_did() {
+        let stats = stats();
+        stats.session.store(9, Relaxed);
+        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
+        reset_connection(&stats);
+        let session = connection(&stats, ConnId(8)).session.expect("it keeps its session");
+        assert_eq!((session.last_op, session.last_cxid), (None, -1));
+        assert_eq!((session.last_zxid, session.last_response_ms), (Zxid::NONE, 0));
+        assert_eq!((session.min_latency_ms, session.max_latency_ms), (0, 0));
+    }
+
+    #[test]
+    fn the_summary_counts_a_path_of_two_workers_once() {
+        let report = |paths: &[&str]| WatchReport {
+            summary: WatchSummary { connections: 1, paths: paths.len(), watches: paths.len() },
+            by_path: paths.iter().map(|path| (path.to_string(), Vec::new())).collect(),
+            ..WatchReport::default()
+        };
+        let summary = watch_summary(&[report(&["/a", "/b"]), report(&["/b"])]);
+        assert_eq!(summary, WatchSummary { connections: 2, paths: 2, watches: 3 });
+    }
 }
