@@ -171,11 +171,11 @@ fn row_06_above_the_watermark_zeros_are_a_tail() {
 
 #[test]
 fn row_07_a_bad_record_in_an_earlier_log_is_damage() {
-    let damages: [&dyn Fn(&mut [u8]); 4] = [
-        &|record| record[20] ^= 1,
-        &|record| record[11] ^= 4,
-        &|record| record[..12].fill(0),
-        &|record| *record.last_mut().unwrap() ^= 1,
+    let damages: [fn(&mut [u8]); 4] = [
+        |record| record[20] ^= 1,
+        |record| record[11] ^= 4,
+        |record| record[..12].fill(0),
+        |record| *record.last_mut().unwrap() ^= 1,
     ];
     for damage in damages {
         for watermark in [false, true] {
@@ -392,14 +392,14 @@ const ALL: [Compression; 3] = [Compression::None, Compression::Gzip, Compression
 #[test]
 fn row_19_an_older_snapshot_stands_in_for_a_bad_one() {
     for compression in ALL {
-        let damages: [&dyn Fn(&mut Vec<u8>); 4] = [
-            &|bytes| bytes.clear(),
-            &|bytes| bytes.truncate(bytes.len() / 2),
-            &|bytes| {
+        let damages: [fn(&mut Vec<u8>); 4] = [
+            |bytes| bytes.clear(),
+            |bytes| bytes.truncate(bytes.len() / 2),
+            |bytes| {
                 let middle = bytes.len() / 2;
                 bytes[middle] ^= 4;
             },
-            &|bytes| bytes[..12].fill(0),
+            |bytes| bytes[..12].fill(0),
         ];
         for damage in damages {
             let (disk, server, newest) = with_snapshots(compression);

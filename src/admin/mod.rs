@@ -7,14 +7,12 @@
 mod answer;
 mod environment;
 pub mod java;
-mod live;
 pub mod metrics;
 mod view;
 mod word;
 
 pub use answer::{answer, last_op, trace_mask, TRACE_MASK};
 pub use environment::{environment, java_arch, Host};
-pub use live::{Backstage, LiveWords};
 pub use view::{
     Conf, Connection, ConnectionName, ConnectionSession, Deadline, EnsembleConf, Role, Sessions,
     Traffic, View,

@@ -20,7 +20,7 @@ pub struct Shared {
     pub replica: RwLock<Replica>,
     /// The replica's last zxid, for whoever needs no more than that.
     pub last_applied: AtomicI64,
-    pub asks: Arc<AskQueue>,
+    pub asks: AskQueue,
     pub inboxes: Vec<Inbox>,
     pub registry: Registry,
     pub auth: Arc<Auth>,
@@ -130,7 +130,7 @@ impl Shared {
         Shared {
             last_applied: AtomicI64::new(replica.last_zxid().0),
             replica: RwLock::new(replica),
-            asks: Arc::default(),
+            asks: AskQueue::default(),
             inboxes: (0..workers).map(|_| Inbox::default()).collect(),
             registry: Registry::default(),
             auth,
@@ -196,22 +196,19 @@ impl Shared {
 #[derive(Default)]
 pub struct SessionDesk {
     asked: Mutex<Vec<mpsc::SyncSender<Vec<Bucket>>>>,
-    wake: Mutex<Option<std::sync::Weak<AskQueue>>>,
 }
 
 impl SessionDesk {
-    /// The sessions by their deadlines; none if the pipeline does not answer in time.
-    pub fn ask(&self, patience: Duration) -> Vec<Bucket> {
+    /// The sessions by their deadlines; none if the pipeline, woken by `queue`, does not answer
+    /// in time.
+    pub fn ask(&self, queue: &AskQueue, patience: Duration) -> Vec<Bucket> {
         let (send, receive) = mpsc::sync_channel(1);
         self.asked.lock().expect("nobody panics while holding it").push(send);
-        let queue = self.wake.lock().expect("nobody panics while holding it").clone();
-        if let Some(queue) = queue.and_then(|queue| queue.upgrade()) {
-            queue.wake();
-        }
+        queue.wake();
         receive.recv_timeout(patience).unwrap_or_default()
     }
 
-    /// Answers whoever has asked. `queue` is woken for those who will.
+    /// Answers whoever has asked.
     pub fn answer(&self, buckets: impl FnOnce() -> Vec<Bucket>) {
         let asked = std::mem::take(&mut *self.asked.lock().expect("as above"));
         if asked.is_empty() {
@@ -222,11 +219,6 @@ impl SessionDesk {
             // Whoever asked may have lost patience.
             let _ = asker.try_send(buckets.clone());
         }
-    }
-
-    /// Questions wake whoever takes from `queue`.
-    pub fn serve(&self, queue: &Arc<AskQueue>) {
-        *self.wake.lock().expect("as above") = Some(Arc::downgrade(queue));
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::admin::java::Zone;
 use crate::admin::{java_arch, Backstage, Conf, Host};
-use crate::net::SessionDesk;
+use crate::net::{SessionDesk, Shared};
 use crate::session::Bucket;
 
 /// How long a word waits for the pipeline to tell of its sessions.
@@ -53,8 +53,8 @@ impl Backstage for Standalone {
         Zone::default()
     }
 
-    fn session_buckets(&self) -> Vec<Bucket> {
-        self.sessions.ask(PATIENCE)
+    fn session_buckets(&self, shared: &Shared) -> Vec<Bucket> {
+        self.sessions.ask(&shared.asks, PATIENCE)
     }
 
     fn file_descriptors(&self) -> [i64; 2] {

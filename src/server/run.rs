@@ -72,7 +72,6 @@ impl Server {
             Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
-        sessions.serve(&shared.asks);
         let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions };
         let seed = options.tree.hash_seed;
         Ok(Server {

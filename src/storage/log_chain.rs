@@ -46,6 +46,8 @@ impl Logged<'_> {
 pub struct Walk {
     /// The last transaction, or where the walk set out from.
     pub last: Zxid,
+    /// The last record in any of the files walked, covered by the caller's state or not.
+    pub tip: Option<Zxid>,
     /// Records handed out.
     pub records: u64,
     /// Files walked.
@@ -97,6 +99,7 @@ pub fn walk<D: Disk>(
         visit,
         walk: Walk {
             last: from,
+            tip: None,
             records: 0,
             files: files.len(),
             end: LogEnd::Clean,
@@ -108,6 +111,7 @@ pub fn walk<D: Disk>(
         chain.walk_file(disk, file, files.get(i + 1))?;
     }
     let mut walk = chain.walk;
+    walk.tip = chain.tip;
     walk.last = chain.tip.map_or(from, |tip| tip.max(from));
     check_reached(dir, &walk, synced)?;
     Ok(walk)

@@ -131,6 +131,9 @@ pub fn recover<D: Disk>(
     })?;
     let Replay { replica, mut report, .. } = replay;
     check_snapshots_reached(&walk, loaded.reaches, &report)?;
+    if synced.is_some() {
+        check_snapshot_logged(&walk, from, &report)?;
+    }
     note_walk(&mut report, &walk);
     report.fresh = none && walk.last == Zxid::ZERO;
     tidy(disk, dirs, &walk, &mut report)?;
@@ -217,6 +220,21 @@ fn check_snapshots_reached(
         zxid: Some(walk.last),
         what: format!("this snapshot is of {zxid}{bad}, but the logs end at {}", walk.last),
     })
+}
+
+/// What a snapshot of this server holds is in its logs. Only in a directory with our watermark:
+/// a follower of Apache's may have its snapshot from its leader, behind logs that end before.
+fn check_snapshot_logged(walk: &Walk, from: Zxid, report: &Report) -> Result<(), RecoveryRefused> {
+    match (walk.tip, &report.snapshot) {
+        (Some(tip), Some(snapshot)) if tip < from => Err(RecoveryRefused {
+            refusal: Refusal::Lost,
+            file: snapshot.clone(),
+            offset: None,
+            zxid: Some(tip),
+            what: format!("this snapshot is of {from}, but the logs end at {tip}"),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn note_walk(report: &mut Report, walk: &Walk) {
