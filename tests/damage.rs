@@ -75,12 +75,7 @@ fn outcome(whole: &Whole, disk: &SimDisk, story: &str) -> Outcome {
 }
 
 /// Damages `path` and looks at what becomes of it.
-fn damage(
-    whole: &Whole,
-    path: &Path,
-    story: &str,
-    change: impl FnOnce(&mut Vec<u8>),
-) -> Outcome {
+fn damage(whole: &Whole, path: &Path, story: &str, change: impl FnOnce(&mut Vec<u8>)) -> Outcome {
     let disk = whole.disk.fork();
     let mut bytes = disk.content(path).expect("the file is there");
     change(&mut bytes);

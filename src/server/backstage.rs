@@ -4,23 +4,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admin::java::Zone;
-use crate::admin::{java_arch, Backstage, Conf, Host};
+use crate::admin::{java_arch, Conf, Host};
 use crate::net::{SessionDesk, Shared};
 use crate::session::Bucket;
 
 /// How long a word waits for the pipeline to tell of its sessions.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers for a standalone server.
-pub(super) struct Standalone {
+/// What only the outermost shell can tell of a standalone server.
+pub(super) struct Backstage {
     /// What `conf` shows, but for the sizes of the directories.
     pub conf: Conf,
     pub sessions: Arc<SessionDesk>,
 }
 
-impl Backstage for Standalone {
-    fn conf(&self) -> Conf {
+impl Backstage {
+    /// The settings, with the sizes of the directories as they are now.
+    pub fn conf(&self) -> Conf {
         Conf {
             data_dir_size: bytes_below(Path::new(&self.conf.data_dir)),
             data_log_size: bytes_below(Path::new(&self.conf.data_log_dir)),
@@ -28,7 +28,8 @@ impl Backstage for Standalone {
         }
     }
 
-    fn host(&self) -> Host {
+    /// What is known of the host and the process.
+    pub fn host(&self) -> Host {
         let system = rustix::system::uname();
         let text = |s: &std::ffi::CStr| s.to_string_lossy().into_owned();
         let variable = |name| std::env::var(name).unwrap_or_default();
@@ -48,16 +49,13 @@ impl Backstage for Standalone {
         }
     }
 
-    /// Everything here is in UTC, as the log is.
-    fn zone(&self) -> Zone {
-        Zone::default()
-    }
-
-    fn session_buckets(&self, shared: &Shared) -> Vec<Bucket> {
+    /// All sessions by their deadlines.
+    pub fn session_buckets(&self, shared: &Shared) -> Vec<Bucket> {
         self.sessions.ask(&shared.asks, PATIENCE)
     }
 
-    fn file_descriptors(&self) -> [i64; 2] {
+    /// Open files of the process, and how many it may have.
+    pub fn file_descriptors(&self) -> [i64; 2] {
         let open = std::fs::read_dir("/proc/self/fd").map_or(-1, |fds| fds.count() as i64);
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         [open, limit.map_or(-1, |n| n as i64)]

@@ -9,6 +9,7 @@ mod options;
 mod run;
 mod snapshots;
 mod start;
+mod words;
 
 pub use exit::{ExitCode, Failure};
 pub use log_format::init as init_logging;

@@ -6,14 +6,15 @@ use std::thread::JoinHandle;
 
 use tokio::signal::unix::{signal, SignalKind};
 
-use super::backstage::Standalone;
+use super::backstage::Backstage;
 use super::clock;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
 use super::snapshots::Snapshots;
+use super::words::LiveWords;
 use crate::admin::metrics::Metrics;
-use crate::admin::{Conf, LiveWords};
+use crate::admin::Conf;
 use crate::auth::Auth;
 use crate::disk::{lock_directory, DirectoryLock, RealDisk};
 use crate::net::{self, SessionDesk, Shared};
@@ -59,7 +60,7 @@ impl Server {
         let sessions = Arc::new(SessionDesk::default());
         let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
         let conf = Conf { client_port: port, ..options.conf };
-        let backstage = Standalone { conf, sessions: Arc::clone(&sessions) };
+        let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
         let metrics = Arc::new(Metrics::default());
         let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
