@@ -73,7 +73,14 @@ impl Server {
             Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
-        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions };
+        let driver = Driver {
+            shared: Arc::clone(&shared),
+            peer,
+            log,
+            snapshots,
+            sessions,
+            published_ms: now.mono_ms,
+        };
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn("pipeline", {
