@@ -120,8 +120,13 @@ pub fn recover<D: Disk>(
     let found = load_newest(disk, dirs, options, &mut report)?;
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
-    let mut replay =
-        Replay { replica: loaded.replica, strict: loaded.ours, matched: loaded.exact, report };
+    let mut replay = Replay {
+        replica: loaded.replica,
+        strict: loaded.ours,
+        matched: loaded.exact,
+        ever_matched: loaded.exact,
+        report,
+    };
     let from = replay.replica.last_zxid();
     let walk = walk(disk, &dirs.logs, from, synced, &mut |logged| {
         if none && !options.trust_empty_snapshot {
@@ -155,6 +160,8 @@ struct Replay {
     strict: bool,
     /// The last digest compared was met.
     matched: bool,
+    /// Some digest was met: from then on the tree is the one that was logged.
+    ever_matched: bool,
     report: Report,
 }
 
@@ -163,7 +170,7 @@ impl Replay {
         let applied = self.replica.replay(&logged.record);
         match applied.digest_matches {
             None => {}
-            Some(true) => self.matched = true,
+            Some(true) => self.meet(),
             Some(false) if self.strict || (logged.opens_epoch && self.matched) => {
                 return Err(RecoveryRefused {
                     refusal: Refusal::Hole,
@@ -182,6 +189,23 @@ impl Replay {
             }
         }
         Ok(())
+    }
+}
+
+impl Replay {
+    /// Apache may note a snapshot's digest before all of a transaction that is in it already: a
+    /// transaction later the tree is the same again.
+    fn meet(&mut self) {
+        if !self.ever_matched && self.report.digest_mismatches > 0 {
+            let first = self.report.first_mismatch.take().unwrap_or_default();
+            let count = std::mem::take(&mut self.report.digest_mismatches);
+            self.report.notes.push(format!(
+                "the snapshot was taken while the tree changed: {count} digests from {first} on \
+                 were not met, the next one was"
+            ));
+        }
+        self.matched = true;
+        self.ever_matched = true;
     }
 }
 
