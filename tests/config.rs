@@ -702,7 +702,7 @@ fn providers_come_by_class_and_an_unknown_class_is_left_out() {
 }
 
 #[test]
-fn session_weights_multiply_the_bucket_and_respect_their_order() {
+fn session_weights_leave_the_bucket_alone_and_respect_their_order() {
     let lines = "connection_throttle_tokens=10\nconnection_throttle_fill_count=2\n\
                  connection_throttle_weight_enabled=true\n\
                  connection_throttle_local_session_weight=4\n\
@@ -711,7 +711,7 @@ fn session_weights_multiply_the_bucket_and_respect_their_order() {
     let throttle = config(lines).connection_throttle;
     let weights = throttle.weights.expect("switched on");
     assert_eq!((weights.global, weights.local, weights.renew), (4, 4, 2));
-    assert_eq!((throttle.tokens, throttle.fill_count), (40, 8));
+    assert_eq!((throttle.tokens, throttle.fill_count), (10, 2));
     let plain = config("connection_throttle_tokens=10\n").connection_throttle;
     assert_eq!(plain.tokens, 10);
 }
