@@ -244,7 +244,7 @@ fn a_second_server_on_a_directory_is_refused() {
     let dir = TempDir::new().unwrap();
     let port = free_port();
     let mut first = Server::of_lines(dir.path(), &lines(port, ""));
-    connect(port);
+    let _session = Client::open(port);
     let (code, line) = Server::of_lines(dir.path(), &lines(free_port(), "")).refused();
     assert_eq!(code, 3);
     assert!(line.contains("another server") && line.contains("data/version-2"), "{line}");

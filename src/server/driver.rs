@@ -14,6 +14,8 @@ use crate::storage::{StorageError, TxnLog};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
+/// How far the watermark may fall behind the log under load, ms. An idle log publishes at once.
+const WATERMARK_MS: i64 = 100;
 
 /// What the pipeline thread owns.
 pub(super) struct Driver {
@@ -27,6 +29,8 @@ pub(super) struct Driver {
     pub fsync_warning_ms: i64,
     /// Transactions between two syncs, at most.
     pub batch_max: usize,
+    /// When the watermark was written last, monotonic ms.
+    pub published_ms: i64,
 }
 
 impl Driver {
@@ -46,6 +50,7 @@ impl Driver {
             self.tick();
             self.sessions.answer(|| self.peer.sessions().buckets());
             self.work()?;
+            self.publish_watermark()?;
             if stopping {
                 return self.finish();
             }
@@ -135,6 +140,18 @@ impl Driver {
         self.peer.handle(clock::now(), &replica, Input::Applied { zxid: effects });
     }
 
+    /// Says on disk how far the log is durable, so that recovery can tell damage from a torn
+    /// tail. Never on the way of an answer: those of this turn are out.
+    fn publish_watermark(&mut self) -> Result<(), StorageError> {
+        let now_ms = clock::now().mono_ms;
+        let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
+        if due && self.log.is_publish_due() {
+            self.log.publish_synced()?;
+            self.published_ms = now_ms;
+        }
+        Ok(())
+    }
+
     fn patience(&self) -> Duration {
         let now = clock::now().mono_ms;
         let at = self.peer.poll_timeout().unwrap_or(now + IDLE_MS).min(now + IDLE_MS);
@@ -143,6 +160,7 @@ impl Driver {
 
     fn finish(mut self) -> Result<(), StorageError> {
         self.log.sync()?;
+        self.log.publish_synced()?;
         self.snapshots.wait();
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use super::backstage::Backstage;
 use super::clock;
@@ -23,6 +24,10 @@ use crate::net::{self, SessionDesk, Shared};
 use crate::peer::Peer;
 use crate::session;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, StorageError, TxnLog};
+use crate::tree::Replica;
+
+/// The top byte of a standalone server's session ids.
+const SERVER_ID: u8 = 1;
 
 type Pipeline = JoinHandle<Result<(), StorageError>>;
 type Worker = JoinHandle<std::io::Result<()>>;
@@ -34,6 +39,7 @@ pub struct Server {
     listener: Option<TcpListener>,
     driver: Pipeline,
     workers: Vec<Worker>,
+    signals: Signals,
     purge: Option<PurgeTask>,
     _locks: Vec<DirectoryLock>,
 }
@@ -59,13 +65,17 @@ impl Server {
         let listener = open_port()?;
         let began = clock::now();
         let recovered = storage::recover(&RealDisk, &dirs, &recover).map_err(refused)?;
+        // From here on a signal is an orderly end; before, it may just kill, for nothing has
+        // been promised to anybody yet and a long recovery should not hold it up.
+        let signals = Signals::catch()
+            .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
         tell(&recovered, clock::now().mono_ms - began.mono_ms);
         let auth = Arc::new(auth);
         let now = clock::now();
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
         let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_zxid);
         // The wall clock, so that ids don't come again after a reboot.
-        let first_session = session::initial_session_id(1, now.wall_ms).0;
+        let first_session = first_session(&recovered.replica, now.wall_ms);
         let with_digest = options.tree.digest_enabled;
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
@@ -90,6 +100,7 @@ impl Server {
             log,
             snapshots,
             sessions,
+            published_ms: now.mono_ms,
             fsync_warning_ms: options.fsync_warning_ms,
             batch_max: options.batch_max,
         };
@@ -102,6 +113,7 @@ impl Server {
                 Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}"))
             })?,
             shared,
+            signals,
             listener,
             _locks: locks,
         })
@@ -114,13 +126,10 @@ impl Server {
 
     /// Serves until a signal says stop, or until the log can't be written any more.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|e| Failure::new(ExitCode::Unexpected, format!("no runtime: {e}")))?;
-        let Server { shared, listener, driver, workers, purge, _locks } = self;
-        let ended = runtime.block_on(serve_until_told(&shared, listener));
+        let Server { shared, listener, signals, driver, workers, purge, _locks } = self;
+        let Signals { runtime, terminate, interrupt } = signals;
+        let told = serve_until_told(&shared, listener, terminate, interrupt);
+        let ended = runtime.block_on(told);
         // First the pipeline, so that whoever was promised an answer still gets it.
         shared.stop();
         drop(purge);
@@ -142,12 +151,39 @@ impl Server {
     }
 }
 
+/// The id of the first session made here: by the clock, and behind every session that was made
+/// here before, should the clock have gone back.
+fn first_session(replica: &Replica, wall_ms: i64) -> i64 {
+    let by_clock = session::initial_session_id(SERVER_ID, wall_ms).0;
+    let ours = |id: &i64| (id >> 56) as u8 == SERVER_ID;
+    let last = replica.sessions().map(|(id, _)| id.0).filter(ours).max();
+    last.map_or(by_clock, |last| by_clock.max(last + 1))
+}
+
+/// The main thread's runtime, and the signals that it waits for.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(inside);
+        Ok(Signals { runtime, terminate, interrupt })
+    }
+}
+
 async fn serve_until_told(
     shared: &Arc<Shared>,
     listener: Option<TcpListener>,
+    mut terminate: Signal,
+    mut interrupt: Signal,
 ) -> std::io::Result<ExitCode> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let accepting = async {
         match listener {
             Some(listener) => net::accept(Arc::clone(shared), listener).await,
