@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use oxkeeper::server::{self, Failure};
+use oxkeeper::server;
 use oxkeeper::tools::bench;
 
 /// A ZooKeeper server: Apache's protocols and files, without the pauses.
@@ -27,25 +27,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
-        Some(Command::Serve { arguments }) => server::serve(&arguments),
-        Some(Command::Bench(args)) => {
-            return match bench::run(&args) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(e) => {
-                    eprintln!("oxkeeper bench: {e}");
-                    ExitCode::FAILURE
-                }
+    match Cli::parse().command {
+        Some(Command::Serve { arguments }) => server::leave(server::serve(&arguments)),
+        Some(Command::Bench(args)) => match bench::run(&args) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(e) => {
+                eprintln!("oxkeeper bench: {e}");
+                ExitCode::FAILURE
             }
-        }
-        None => server::first_run(),
-    };
-    let code = match ended {
-        Ok(code) => code,
-        Err(Failure { code, line }) => {
-            eprintln!("oxkeeper: {line}");
-            code
-        }
-    };
-    ExitCode::from(code as u8)
+        },
+        None => server::leave(server::first_run()),
+    }
 }

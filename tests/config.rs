@@ -542,7 +542,8 @@ fn property_numbers_are_decoded_and_garbage_means_the_default() {
     assert_eq!(config.storage.max_write_queue_poll_time_ms, 5);
     assert_eq!(config.request_throttle.stall_time_ms, 100);
     let said = findings(lines);
-    assert_eq!(said.len(), 2, "{said:?}");
+    // The third is that flushDelay has no effect here.
+    assert_eq!(said.len(), 3, "{said:?}");
     let words = "zoo.cfg:6: preAllocSize: \"0x10\" is no number; 65536 is used, as in Apache";
     assert!(said.iter().any(|line| line == words), "{said:?}");
 }
@@ -589,12 +590,12 @@ fn property_switches_know_one_word_each() {
 fn a_line_wins_over_the_flag_of_its_name_and_native_keys_know_no_flag() {
     let (config, said) = with_flags("flushDelay=7\n", "-Dzookeeper.flushDelay=9");
     assert_eq!(config.storage.flush_delay_ms, 7);
-    assert_eq!(said.len(), 1);
-    assert_eq!(said[0].to_string(), "JVMFLAGS: flushDelay: zoo.cfg:4 says otherwise and wins");
+    let words = "JVMFLAGS: flushDelay: zoo.cfg:4 says otherwise and wins";
+    assert!(said.iter().any(|finding| finding.to_string() == words), "{said:?}");
     let (config, said) = with_flags("", "-Dzookeeper.flushDelay=9 -Dzookeeper.tickTime=5");
     assert_eq!(config.storage.flush_delay_ms, 9);
     assert_eq!(config.sessions.tick_time_ms, 2000);
-    assert_eq!(said[0].what, What::Unknown);
+    assert!(said.iter().any(|finding| finding.what == What::Unknown), "{said:?}");
 }
 
 #[test]
@@ -702,7 +703,7 @@ fn providers_come_by_class_and_an_unknown_class_is_left_out() {
 }
 
 #[test]
-fn session_weights_multiply_the_bucket_and_respect_their_order() {
+fn session_weights_leave_the_bucket_alone_and_respect_their_order() {
     let lines = "connection_throttle_tokens=10\nconnection_throttle_fill_count=2\n\
                  connection_throttle_weight_enabled=true\n\
                  connection_throttle_local_session_weight=4\n\
@@ -711,7 +712,7 @@ fn session_weights_multiply_the_bucket_and_respect_their_order() {
     let throttle = config(lines).connection_throttle;
     let weights = throttle.weights.expect("switched on");
     assert_eq!((weights.global, weights.local, weights.renew), (4, 4, 2));
-    assert_eq!((throttle.tokens, throttle.fill_count), (40, 8));
+    assert_eq!((throttle.tokens, throttle.fill_count), (10, 2));
     let plain = config("connection_throttle_tokens=10\n").connection_throttle;
     assert_eq!(plain.tokens, 10);
 }

@@ -140,7 +140,7 @@ impl RequestThrottle {
 }
 
 /// The token bucket from which each new session takes (Apache's `BlueThrottle`). Tokens and fill
-/// count are final: with weights they are already multiplied by the weight of a global session.
+/// count are as said: with weights the throttle counts them in global sessions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ConnectionThrottle {
     /// Size of the bucket; 0 and less is off.
@@ -173,11 +173,10 @@ impl ConnectionThrottle {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<ConnectionThrottle, ConfigError> {
         let weights = SessionWeights::read(reader)?;
         let weighted = reader.switch("connection_throttle_weight_enabled")?;
-        let times = if weighted { weights.global } else { 1 };
         Ok(ConnectionThrottle {
-            tokens: reader.int("connection_throttle_tokens")?.wrapping_mul(times),
+            tokens: reader.int("connection_throttle_tokens")?,
             fill_time_ms: reader.int("connection_throttle_fill_time")?,
-            fill_count: reader.int("connection_throttle_fill_count")?.wrapping_mul(times),
+            fill_count: reader.int("connection_throttle_fill_count")?,
             freeze_time_ms: reader.int("connection_throttle_freeze_time")?,
             drop_increase: reader.float("connection_throttle_drop_increase")?,
             drop_decrease: reader.float("connection_throttle_drop_decrease")?,

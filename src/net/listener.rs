@@ -1,7 +1,7 @@
 //! Sockets: bound, accepted, set up and hung up.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -25,6 +25,23 @@ pub fn bind(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListen
     Ok(socket.into())
 }
 
+/// Listens on every address of the machine, in both families where there are two, as Java does
+/// even for `0.0.0.0`.
+pub fn bind_any(port: u16, backlog: i32) -> io::Result<std::net::TcpListener> {
+    match bind((Ipv6Addr::UNSPECIFIED, port).into(), backlog) {
+        Err(e) if has_no_ipv6(&e) => bind((Ipv4Addr::UNSPECIFIED, port).into(), backlog),
+        bound => bound,
+    }
+}
+
+/// The kernel has no IPv6, or it is switched off.
+fn has_no_ipv6(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL, Errno::PROTONOSUPPORT]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
 /// Accepts connections and deals them out, until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: std::net::TcpListener) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -34,6 +51,9 @@ pub async fn accept(shared: Arc<Shared>, listener: std::net::TcpListener) -> io:
             Ok((stream, peer)) => {
                 let worker = next;
                 next = (next + 1) % shared.inboxes.len();
+                // An IPv4 client of a socket for both families is an IPv4 client to everybody:
+                // to ACLs of the scheme ip, to maxClientCnxns, to whoever reads `cons`.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 // The worker registers it with its own runtime.
                 if let Ok(stream) = stream.into_std() {
                     shared.inboxes[worker].leave(WorkerMail::Accepted(stream, peer));

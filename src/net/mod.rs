@@ -17,7 +17,7 @@ mod stats;
 mod words;
 mod worker;
 
-pub use listener::{accept, bind};
+pub use listener::{accept, bind, bind_any};
 pub use shared::{
     AskQueue, Inbox, RequestLimits, SessionDesk, Settings, Shared, Totals, WorkerMail,
 };

@@ -36,6 +36,7 @@ pub struct Shared {
     pub totals: Totals,
     pub words: Arc<dyn Words>,
     stopping: AtomicBool,
+    hanging_up: AtomicBool,
 }
 
 /// Settings a worker needs, already resolved.
@@ -87,6 +88,8 @@ pub struct Totals {
     pub latency_total_ms: AtomicU64,
     pub latency_min_ms: AtomicU64,
     pub latency_max_ms: AtomicU64,
+    /// Syncs of the log above `fsync.warningthresholdms` (`fsync_threshold_exceed_count`).
+    pub slow_syncs: AtomicU64,
 }
 
 struct Throttle {
@@ -146,6 +149,7 @@ impl Shared {
             totals: Totals::default(),
             words,
             stopping: AtomicBool::new(false),
+            hanging_up: AtomicBool::new(false),
             settings,
         }
     }
@@ -182,10 +186,20 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Lets every thread come to its end.
+    /// Lets the pipeline come to its end: what has been asked is still done.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
         self.asks.wake();
+    }
+
+    /// Whether connections are to be closed.
+    pub fn is_hanging_up(&self) -> bool {
+        self.hanging_up.load(Ordering::Acquire)
+    }
+
+    /// Lets the workers write what the pipeline has left for them, and come to their end.
+    pub fn hang_up(&self) {
+        self.hanging_up.store(true, Ordering::Release);
         for inbox in &self.inboxes {
             inbox.wake.notify_one();
         }

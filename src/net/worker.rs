@@ -58,12 +58,13 @@ impl Worker {
     /// Sees to the inbox and to idle connections until the server stops.
     async fn serve(self: Rc<Self>) {
         let mut sweep = tokio::time::interval(Duration::from_millis(limits::SWEEP_MS));
-        while !self.shared.is_stopping() {
+        while !self.shared.is_hanging_up() {
             tokio::select! {
                 () = self.shared.inboxes[self.index].wake.notified() => self.turn(),
                 _ = sweep.tick() => self.sweep(),
             }
         }
+        self.turn();
         for conn in self.conns.borrow().values() {
             conn.flush();
         }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::clock;
 use super::snapshots::Snapshots;
 use crate::disk::RealDisk;
-use crate::limits;
 use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
@@ -26,6 +25,10 @@ pub(super) struct Driver {
     pub snapshots: Snapshots,
     /// Where the words ask for sessions.
     pub sessions: Arc<SessionDesk>,
+    /// A sync that takes longer is worth a warning, ms.
+    pub fsync_warning_ms: i64,
+    /// Transactions between two syncs, at most.
+    pub batch_max: usize,
     /// When the watermark was written last, monotonic ms.
     pub published_ms: i64,
 }
@@ -39,7 +42,7 @@ impl Driver {
             self.shared.asks.take(&mut asks, self.patience());
             let stopping = self.shared.is_stopping();
             while !asks.is_empty() {
-                let rest = asks.split_off(asks.len().min(limits::TXNS_PER_BATCH));
+                let rest = asks.split_off(asks.len().min(self.batch_max));
                 self.ask(&mut asks);
                 asks = rest;
                 self.work()?;
@@ -90,10 +93,28 @@ impl Driver {
                 }
             }
             let Some(upto) = appended else { return Ok(()) };
-            self.log.sync()?;
+            self.sync()?;
             let replica = self.shared.replica.read().expect("only this thread writes it");
             self.peer.handle(clock::now(), &replica, Input::Persisted { upto });
         }
+    }
+
+    /// Makes the log durable; warns of a slow disk in Apache's words (`FileTxnLog.commit`), down
+    /// to the missing blank.
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let began = clock::now().mono_ms;
+        self.log.sync()?;
+        let took_ms = clock::now().mono_ms - began;
+        if took_ms > self.fsync_warning_ms {
+            self.shared.totals.slow_syncs.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                "fsync-ing the write ahead log in SyncThread:0 took {took_ms}ms which will \
+                 adversely effect operation latency.File size is {} bytes. See the ZooKeeper \
+                 troubleshooting guide",
+                self.log.current_bytes()
+            );
+        }
+        Ok(())
     }
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.

@@ -1,17 +1,21 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
 
 mod backstage;
+mod client_port;
 pub mod clock;
+mod dirs;
 mod driver;
 mod exit;
 mod log_format;
 mod options;
+mod purge_task;
 mod run;
 mod snapshots;
 mod start;
 mod words;
 
-pub use exit::{ExitCode, Failure};
+pub use client_port::ClientPort;
+pub use exit::{leave, ExitCode, Failure};
 pub use log_format::init as init_logging;
 pub use options::{Purge, ServerOptions};
 pub use run::Server;

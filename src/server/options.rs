@@ -1,6 +1,5 @@
 //! What a standalone server must be told, resolved from a configuration.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::admin::{Conf, Whitelist};
@@ -13,8 +12,6 @@ use crate::tree::TreeOptions;
 pub struct ServerOptions {
     pub data_dir: PathBuf,
     pub data_log_dir: Option<PathBuf>,
-    pub client_address: SocketAddr,
-    pub listen_backlog: i32,
     pub tree: TreeOptions,
     pub peer: PeerOptions,
     pub log: TxnLogOptions,
@@ -23,6 +20,10 @@ pub struct ServerOptions {
     pub create_dirs: bool,
     pub workers: usize,
     pub net: net::Settings,
+    /// `fsync.warningthresholdms`: a sync that takes longer is worth a warning, ms.
+    pub fsync_warning_ms: i64,
+    /// `maxBatchSize`: transactions between two syncs, at most.
+    pub batch_max: usize,
     pub purge: Option<Purge>,
     pub words: Whitelist,
     /// What `conf` shows, but for ports and sizes.

@@ -1,44 +1,58 @@
 //! A standalone server from its start to its end.
 
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use super::backstage::Backstage;
 use super::clock;
+use super::dirs;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
+use super::purge_task::PurgeTask;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
 use crate::admin::metrics::Metrics;
-use crate::admin::Conf;
+use crate::admin::{environment, Conf};
 use crate::auth::Auth;
-use crate::disk::{lock_directory, DirectoryLock, RealDisk};
+use crate::disk::{DirectoryLock, RealDisk};
 use crate::net::{self, SessionDesk, Shared};
 use crate::peer::Peer;
 use crate::session;
-use crate::storage::{self, Dirs, RecoverOptions, StorageError, TxnLog};
+use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, StorageError, TxnLog};
 use crate::tree::Replica;
 
 /// The top byte of a standalone server's session ids.
 const SERVER_ID: u8 = 1;
 
+type Pipeline = JoinHandle<Result<(), StorageError>>;
+type Worker = JoinHandle<std::io::Result<()>>;
+
 /// A running server.
 pub struct Server {
     shared: Arc<Shared>,
-    listener: std::net::TcpListener,
-    driver: JoinHandle<Result<(), StorageError>>,
-    workers: Vec<JoinHandle<std::io::Result<()>>>,
-    _lock: DirectoryLock,
+    /// `None`: no client port is configured.
+    listener: Option<TcpListener>,
+    driver: Pipeline,
+    workers: Vec<Worker>,
+    signals: Signals,
+    purge: Option<PurgeTask>,
+    _locks: Vec<DirectoryLock>,
 }
 
 impl Server {
-    /// Recovers the data, starts the threads and listens. Nothing is accepted before
+    /// Recovers the data, starts the threads and listens. `open_port` is asked for the client
+    /// port once the directories are known to be ours. Nothing is accepted before
     /// [`Server::run`].
-    pub fn start(options: ServerOptions, auth: Auth) -> Result<Server, Failure> {
+    pub fn start(
+        options: ServerOptions,
+        auth: Auth,
+        open_port: impl FnOnce() -> Result<Option<TcpListener>, Failure>,
+    ) -> Result<Server, Failure> {
         let dirs = Dirs::new(&options.data_dir, options.data_log_dir.as_deref());
         let recover = RecoverOptions {
             tree: options.tree,
@@ -46,13 +60,15 @@ impl Server {
             create_dirs: options.create_dirs,
             compression: options.compression,
         };
-        prepare_dirs(&dirs, options.create_dirs)?;
-        let lock = lock_directory(&dirs.logs)
-            .map_err(|e| Failure::new(ExitCode::DataDir, e.to_string()))?;
-        let listener = listen(&options)?;
+        dirs::prepare(&dirs, options.create_dirs)?;
+        let locks = dirs::lock(&dirs)?;
+        let listener = open_port()?;
         let began = clock::now();
-        let recovered = storage::recover(&RealDisk, &dirs, &recover)
-            .map_err(|e| Failure::new(ExitCode::Unexpected, e.to_string()))?;
+        let recovered = storage::recover(&RealDisk, &dirs, &recover).map_err(refused)?;
+        // From here on a signal is an orderly end; before, it may just kill, for nothing has
+        // been promised to anybody yet and a long recovery should not hold it up.
+        let signals = Signals::catch()
+            .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
         tell(&recovered, clock::now().mono_ms - began.mono_ms);
         let auth = Arc::new(auth);
         let now = clock::now();
@@ -62,9 +78,10 @@ impl Server {
         let first_session = first_session(&recovered.replica, now.wall_ms);
         let with_digest = options.tree.digest_enabled;
         let sessions = Arc::new(SessionDesk::default());
-        let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
-        let conf = Conf { client_port: port, ..options.conf };
+        let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
+        let conf = Conf { client_port, ..options.conf };
         let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
+        tell_environment(&backstage);
         let metrics = Arc::new(Metrics::default());
         let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
@@ -84,52 +101,47 @@ impl Server {
             snapshots,
             sessions,
             published_ms: now.mono_ms,
+            fsync_warning_ms: options.fsync_warning_ms,
+            batch_max: options.batch_max,
         };
+        let purge = options.purge.map(|purge| PurgeTask::start(dirs, purge)).transpose();
         let seed = options.tree.hash_seed;
         Ok(Server {
-            driver: spawn("pipeline", {
-                let shared = Arc::clone(&shared);
-                move || {
-                    let ended = driver.run();
-                    shared.stop();
-                    ended
-                }
+            driver: spawn_pipeline(driver)?,
+            workers: spawn_workers(&shared, options.workers, seed)?,
+            purge: purge.map_err(|e| {
+                Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}"))
             })?,
-            workers: (0..options.workers)
-                .map(|index| {
-                    let shared = Arc::clone(&shared);
-                    spawn(&format!("worker-{index}"), move || net::run_worker(shared, index, seed))
-                })
-                .collect::<Result<_, _>>()?,
             shared,
+            signals,
             listener,
-            _lock: lock,
+            _locks: locks,
         })
     }
 
     /// Where clients connect.
-    pub fn client_address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+    pub fn client_port(&self) -> Option<u16> {
+        self.listener.as_ref().and_then(port_of)
     }
 
     /// Serves until a signal says stop, or until the log can't be written any more.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|e| Failure::new(ExitCode::Unexpected, format!("no runtime: {e}")))?;
-        let Server { shared, listener, driver, workers, _lock } = self;
-        let ended = runtime.block_on(serve_until_told(&shared, listener));
+        let Server { shared, listener, signals, driver, workers, purge, _locks } = self;
+        let Signals { runtime, terminate, interrupt } = signals;
+        let told = serve_until_told(&shared, listener, terminate, interrupt);
+        let ended = runtime.block_on(told);
+        // First the pipeline, so that whoever was promised an answer still gets it.
         shared.stop();
+        drop(purge);
+        let written = driver.join();
+        shared.hang_up();
         for worker in workers {
             // A worker that panicked has said so.
             let _ = worker.join();
         }
-        let written = driver.join();
         match (ended, written) {
             (Err(e), _) => Err(Failure::new(ExitCode::Unexpected, e.to_string())),
-            (_, Ok(Ok(()))) => Ok(ExitCode::Finished),
+            (Ok(code), Ok(Ok(()))) => Ok(code),
             (_, Ok(Err(e))) => Err(Failure::new(
                 ExitCode::Unexpected,
                 format!("Severe unrecoverable error, from thread pipeline: {e}"),
@@ -148,18 +160,54 @@ fn first_session(replica: &Replica, wall_ms: i64) -> i64 {
     last.map_or(by_clock, |last| by_clock.max(last + 1))
 }
 
+/// The main thread's runtime, and the signals that it waits for.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        drop(inside);
+        Ok(Signals { runtime, terminate, interrupt })
+    }
+}
+
 async fn serve_until_told(
     shared: &Arc<Shared>,
-    listener: std::net::TcpListener,
-) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    listener: Option<TcpListener>,
+    mut terminate: Signal,
+    mut interrupt: Signal,
+) -> std::io::Result<ExitCode> {
+    let accepting = async {
+        match listener {
+            Some(listener) => net::accept(Arc::clone(shared), listener).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        ended = net::accept(Arc::clone(shared), listener) => ended,
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        () = stopped(shared) => Ok(()),
+        ended = accepting => ended.map(|()| ExitCode::Unexpected),
+        _ = terminate.recv() => Ok(ExitCode::Terminated),
+        _ = interrupt.recv() => Ok(ExitCode::Interrupted),
+        () = stopped(shared) => Ok(ExitCode::Unexpected),
     }
+}
+
+fn port_of(listener: &TcpListener) -> Option<u16> {
+    listener.local_addr().ok().map(|address| address.port())
+}
+
+fn refused(refusal: RecoveryRefused) -> Failure {
+    let code = match refusal.refusal {
+        Refusal::Layout => ExitCode::DataDir,
+        _ => ExitCode::Unexpected,
+    };
+    Failure::new(code, refusal.to_string())
 }
 
 /// The pipeline has come to its end by itself.
@@ -169,38 +217,21 @@ async fn stopped(shared: &Shared) {
     }
 }
 
-fn prepare_dirs(dirs: &Dirs, create: bool) -> Result<(), Failure> {
-    for dir in [&dirs.snapshots, &dirs.logs] {
-        if !dir.is_dir() && create {
-            std::fs::create_dir_all(dir).map_err(|e| {
-                let line = format!("Unable to create data directory {}: {e}", dir.display());
-                Failure::new(ExitCode::DataDir, line)
-            })?;
-        }
-        if !dir.is_dir() {
-            let line = format!(
-                "Missing data directory {}, automatic data directory creation is \
-                 disabled (zookeeper.datadir.autocreate is false). Please create this directory \
-                 manually.",
-                dir.display()
-            );
-            return Err(Failure::new(ExitCode::DataDir, line));
-        }
-    }
-    Ok(())
+fn spawn_pipeline(driver: Driver) -> Result<Pipeline, Failure> {
+    let shared = Arc::clone(&driver.shared);
+    spawn("pipeline", move || {
+        let ended = driver.run();
+        shared.stop();
+        ended
+    })
 }
 
-fn listen(options: &ServerOptions) -> Result<std::net::TcpListener, Failure> {
-    let address = options.client_address;
-    let listener = net::bind(address, options.listen_backlog).map_err(|e| {
-        let line = format!(
-            "can't listen on {address}: {e}; change clientPort or clientPortAddress, or stop what \
-             listens there"
-        );
-        Failure::new(ExitCode::Unexpected, line)
-    })?;
-    tracing::info!("binding to port {address}");
-    Ok(listener)
+fn spawn_workers(shared: &Arc<Shared>, count: usize, seed: u64) -> Result<Vec<Worker>, Failure> {
+    let worker = |index| {
+        let shared = Arc::clone(shared);
+        spawn(&format!("worker-{index}"), move || net::run_worker(shared, index, seed))
+    };
+    (0..count).map(worker).collect()
 }
 
 fn spawn<T: Send + 'static>(
@@ -211,6 +242,13 @@ fn spawn<T: Send + 'static>(
         .name(name.into())
         .spawn(run)
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start thread {name}: {e}")))
+}
+
+/// What `envi` shows, for whoever has only the log.
+fn tell_environment(backstage: &Backstage) {
+    for (key, value) in environment(&backstage.host()) {
+        tracing::info!("Server environment:{key}={value}");
+    }
 }
 
 fn tell(recovered: &storage::Recovered, took_ms: i64) {

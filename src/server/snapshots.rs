@@ -76,7 +76,8 @@ impl Job {
         let written = self.write();
         end_image(&self.shared);
         match written {
-            Ok(info) => tracing::info!(
+            Ok(None) => tracing::info!("Snapshot given up: the server stops"),
+            Ok(Some(info)) => tracing::info!(
                 "Snapshot taken in {} ms: {} ({} bytes)",
                 (self.shared.clock)().mono_ms - started,
                 info.path.display(),
@@ -86,7 +87,7 @@ impl Job {
         }
     }
 
-    fn write(&self) -> Result<SnapshotInfo, StorageError> {
+    fn write(&self) -> Result<Option<SnapshotInfo>, StorageError> {
         let head = &self.head;
         let sessions = head.sessions.iter().map(|(id, timeout_ms)| (id.0, *timeout_ms));
         let acls = head.acls.iter().map(|(id, list)| (id.number(), &**list));
@@ -113,8 +114,13 @@ impl Job {
             if !more {
                 break;
             }
+            if self.shared.is_stopping() {
+                // Nobody waits for it: the next start replays the log.
+                writer.abandon()?;
+                return Ok(None);
+            }
         }
-        writer.finish(self.with_digest.then_some(head.digest))
+        writer.finish(self.with_digest.then_some(head.digest)).map(Some)
     }
 }
 

@@ -1,16 +1,14 @@
 //! From the command line to a running server.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-
+use super::client_port::ClientPort;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
 use super::run::Server;
 use crate::admin::{Conf, Whitelist};
 use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
-use crate::config::{
-    self, AuthProvider, Config, ConfigError, Finding, JvmFlags, Severity, SnapshotCompression,
-};
+use crate::config::{self, AuthProvider, Config, Finding, JvmFlags, Severity, SnapshotCompression};
+use crate::limits;
 use crate::net;
 use crate::peer::{PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
@@ -20,29 +18,25 @@ use crate::tree::{OwnerRules, TreeOptions};
 
 /// `oxkeeper serve`: a configuration file, or Apache's `port datadir [ticktime] [maxcnxns]`.
 pub fn serve(arguments: &[String]) -> Result<ExitCode, Failure> {
+    log_format::init();
     let jvm = jvm_flags();
     let read = |path: &str| std::fs::read(path);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (config, findings) = match arguments[..] {
         [file] => Config::load(file, &jvm, &read),
         _ => Config::from_arguments(&arguments, &jvm),
-    }
-    .map_err(refused)?;
-    log_format::init();
+    }?;
     report(&findings);
     start(config)?.run()
 }
 
 /// `oxkeeper` alone: a standalone server in `./data`, and a hint what to try.
 pub fn first_run() -> Result<ExitCode, Failure> {
-    let (config, findings) = Config::default_first_run(&jvm_flags()).map_err(refused)?;
     log_format::init();
+    let (config, findings) = Config::default_first_run(&jvm_flags())?;
     report(&findings);
     let server = start(config)?;
-    let address = server
-        .client_address()
-        .map_err(|e| Failure::new(ExitCode::Unexpected, format!("no address: {e}")))?;
-    let port = address.port();
+    let port = server.client_port().expect("the first run's configuration names a port");
     println!("oxkeeper serves ZooKeeper clients on port {port}; its data is in ./data");
     println!("Try, from another terminal:");
     println!("    echo srvr | nc localhost {port}");
@@ -59,7 +53,15 @@ fn start(config: Config) -> Result<Server, Failure> {
              standalone only: leave at most one server.N line",
         ));
     }
-    Server::start(resolve(&config)?, auth_rules(&config.auth))
+    let port = ClientPort::resolve(&config)?;
+    tracing::info!("Starting server");
+    Server::start(resolve(&config)?, auth_rules(&config.auth), || match port {
+        Some(port) => Ok(Some(port.open(&config)?)),
+        None => {
+            tracing::info!("clientPort is not set");
+            Ok(None)
+        }
+    })
 }
 
 fn jvm_flags() -> JvmFlags {
@@ -68,16 +70,6 @@ fn jvm_flags() -> JvmFlags {
         variable("SERVER_JVMFLAGS").as_deref(),
         variable("JVMFLAGS").as_deref(),
     )
-}
-
-fn refused(error: ConfigError) -> Failure {
-    let code = match error.exit.status() {
-        2 => ExitCode::Invocation,
-        3 => ExitCode::DataDir,
-        4 => ExitCode::AdminServer,
-        _ => ExitCode::Unexpected,
-    };
-    Failure::new(code, error.to_string())
 }
 
 fn report(findings: &[Finding]) {
@@ -126,8 +118,6 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
     Ok(ServerOptions {
         data_dir: config.data_dirs.snapshots.clone(),
         data_log_dir: Some(config.data_dirs.logs.clone()),
-        client_address: client_address(config)?,
-        listen_backlog: config.network.listen_backlog.unwrap_or(-1),
         tree: TreeOptions { hash_seed: seed, owners, digest_enabled: tree.digest_enabled },
         peer: peer_options(config, owners, seed),
         log: TxnLogOptions {
@@ -144,6 +134,8 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
         create_dirs: storage.datadir_autocreate,
         workers: workers(),
         net: net_settings(config),
+        fsync_warning_ms: storage.fsync_warning_threshold_ms,
+        batch_max: batch_max(storage.max_batch_size),
         purge: storage.purge_interval_hours.map(|hours| Purge {
             retain: storage.snap_retain_count.max(3) as usize,
             every_hours: hours as u64,
@@ -226,13 +218,10 @@ fn net_settings(config: &Config) -> net::Settings {
 fn connection_throttle(config: &config::ConnectionThrottle) -> ThrottleConfig {
     let weights =
         config.weights.map(|w| Weights { global: w.global, renew: w.renew, local: w.local });
-    // The configuration has multiplied by the weight of a global session already, as Apache
-    // does when it reads the keys; the throttle multiplies itself.
-    let times = weights.map_or(1, |w| w.global.max(1));
     ThrottleConfig {
-        tokens: config.tokens / times,
+        tokens: config.tokens,
         fill_time_ms: config.fill_time_ms,
-        fill_count: config.fill_count / times,
+        fill_count: config.fill_count,
         freeze_time_ms: config.freeze_time_ms,
         drop_increase: config.drop_increase,
         drop_decrease: config.drop_decrease,
@@ -241,20 +230,11 @@ fn connection_throttle(config: &config::ConnectionThrottle) -> ThrottleConfig {
     }
 }
 
-fn client_address(config: &Config) -> Result<SocketAddr, Failure> {
-    let Some(client) = &config.client else {
-        return Err(Failure::new(
-            ExitCode::Invocation,
-            "clientPort is not set: nobody could connect; write clientPort=2181",
-        ));
-    };
-    let resolved = (client.host.as_str(), client.port).to_socket_addrs().map(|mut all| all.next());
-    match resolved {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) | Err(_) => Err(Failure::new(
-            ExitCode::Invocation,
-            format!("clientPortAddress {} is no address of this machine", client.host),
-        )),
+/// `maxBatchSize` within our own bound; 0 and less leave it to that.
+fn batch_max(said: i32) -> usize {
+    match usize::try_from(said) {
+        Ok(said) if said > 0 => said.min(limits::TXNS_PER_BATCH),
+        _ => limits::TXNS_PER_BATCH,
     }
 }
 

@@ -10,6 +10,8 @@ use super::Work::{Ensemble, Operator, Security};
 use super::{prop, Key, Scope};
 
 const ONE_STACK: &str = "one network stack serves every connection";
+const NO_DELAY: &str = "a flush never waits for company";
+const WAIT_OUTSIDE: &str = "requests wait in their connection and go with it";
 const NO_JMX: &str = "there is no JMX";
 const TEST_ONLY: &str = "a switch of Apache's own tests";
 
@@ -19,9 +21,13 @@ pub(super) static LIMITS: &[Key] = &[
     prop("maxCnxns", DecodedInt, "0")
         .at_least(0, Default)
         .doc("connections from all clients together; 0 is unlimited"),
-    prop("flushDelay", DecodedLong, "0").unit("ms").doc("longest wait for company before a flush"),
+    prop("flushDelay", DecodedLong, "0")
+        .unit("ms")
+        .without_meaning(NO_DELAY)
+        .doc("longest wait for company before a flush"),
     prop("maxWriteQueuePollTime", DecodedLong, "=flushDelay / 3")
         .unit("ms")
+        .without_meaning(NO_DELAY)
         .doc("wait for the next write before a flush"),
     prop("maxBatchSize", DecodedInt, "1000").doc("transactions after which a flush is due"),
     prop("maxResponseCacheSize", DecodedInt, "400")
@@ -47,13 +53,20 @@ pub(super) static LIMITS: &[Key] = &[
     prop("request_throttle_stall_time", DecodedInt, "100")
         .unit("ms")
         .doc("wait before looking again whether there is room"),
-    prop("request_throttle_drop_stale", Flag, "true").doc("drop stale requests while waiting"),
+    prop("request_throttle_drop_stale", Flag, "true")
+        .without_meaning(WAIT_OUTSIDE)
+        .doc("drop stale requests while waiting"),
     prop("request_stale_latency_check", Flag, "false")
+        .without_meaning(
+            "a session that waits longer than its timeout expires, and its requests with it",
+        )
         .doc("a request older than its session's timeout is stale"),
     prop("request_stale_connection_check", Flag, "true")
+        .without_meaning(WAIT_OUTSIDE)
         .doc("a request of a closed connection is stale"),
     prop("request_throttler.shutdownTimeout", DecodedInt, "10000")
         .unit("ms")
+        .without_meaning("what is in the pipeline is always finished")
         .doc("time to finish requests when stopping"),
     prop("throttled_op_wait_time", DecodedInt, "0")
         .unit("ms")
@@ -114,16 +127,21 @@ pub(super) static STORAGE: &[Key] = &[
     prop("snapshot.compression.method", Text, "").doc("gz or snappy; anything else is plain"),
     prop("snapshot.trust.empty", Flag, "false").doc("start on logs without any snapshot"),
     prop("datadir.autocreate", Flag, "true").doc("create missing data directories"),
-    prop("db.autocreate", Flag, "true").doc("take an empty data directory for a new database"),
+    prop("db.autocreate", Flag, "true")
+        .later(Ensemble)
+        .doc("take an empty data directory for a new database"),
     prop("digest.enabled", Flag, "true").doc("keep a digest of the tree and check it"),
     prop("closeSessionTxn.enabled", Flag, "true")
         .doc("the transaction that closes a session lists its ephemeral nodes"),
     prop("serializeLastProcessedZxid.enabled", Flag, "true")
+        .without_meaning("snapshots always end so, and no reader minds")
         .doc("snapshots end with the zxid they reach"),
     prop("extendedTypesEnabled", Flag, "false").doc("allow nodes with a time to live"),
     prop("emulate353TTLNodes", Flag, "false").doc("read such nodes as 3.5.3 wrote them"),
     prop("skipACL", Yes, "no").doc("yes: nobody is refused by an ACL"),
-    prop("enableEagerACLCheck", Flag, "false").doc("check ACLs before a write is queued"),
+    prop("enableEagerACLCheck", Flag, "false")
+        .later(Ensemble)
+        .doc("check ACLs before a write is queued"),
 ];
 
 pub(super) static NETWORK: &[Key] = &[
@@ -224,7 +242,10 @@ pub(super) static NETWORK: &[Key] = &[
     prop("messageTracker.BufferSize", DecodedInt, "10").later(Ensemble).doc("how many of them"),
     prop("jute.maxbuffer.extrasize", DecodedInt, "=jute.maxbuffer")
         .unit("bytes")
-        .doc("what a record on disk or between members may have above jute.maxbuffer"),
+        .later(Ensemble)
+        .doc(
+            "what a record between members may have above jute.maxbuffer; on disk none is too long",
+        ),
 ];
 
 pub(super) static ENSEMBLE: &[Key] = &[

@@ -26,7 +26,9 @@ pub(super) static AUTHENTICATION: &[Key] = &[
     prop("enforce.auth.enabled", Flag, "false")
         .doc("sessions only with one of the next key's schemes"),
     prop("enforce.auth.schemes", Words, "").doc("schemes, one of which a session needs"),
-    prop("allowSaslFailedClients", Flag, "false").doc("keep clients whose SASL failed"),
+    prop("allowSaslFailedClients", Flag, "false")
+        .later(Security)
+        .doc("keep clients whose SASL failed"),
     prop("sasl.serverconfig", Text, "Server").later(Security).doc("JAAS section"),
     prop("kerberos.removeHostFromPrincipal", ExactTrue, "false")
         .later(Security)

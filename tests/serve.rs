@@ -1,0 +1,381 @@
+//! The built program as its operator meets it: how it starts, what it says when it can't, how it
+//! stops, and what is there after a restart. Everything is on loopback, in directories of its own.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{kill_process, Pid, Signal};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on the slowest machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A server of its own directory, ended when dropped.
+struct Server {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `oxkeeper` with `arguments` in `dir`. What it prints goes to a file there.
+    fn spawn(dir: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Server {
+        let log = dir.join(format!("out-{}", free_port()));
+        let out = std::fs::File::create(&log).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_oxkeeper"))
+            .args(arguments)
+            .envs(variables.iter().copied())
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        Server { child, log }
+    }
+
+    /// Starts a server with these lines as its zoo.cfg.
+    fn of_lines(dir: &Path, lines: &str) -> Server {
+        std::fs::write(dir.join("zoo.cfg"), lines).unwrap();
+        Server::spawn(dir, &["serve", "zoo.cfg"], &[])
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// Waits until the server has said `words`.
+    fn wait_for(&mut self, words: &str) {
+        let until = Instant::now() + PATIENCE;
+        while !self.said().contains(words) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended with {ended:?}:\n{}", self.said());
+            assert!(Instant::now() < until, "never said {words:?}:\n{}", self.said());
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "does not end:\n{}", self.said());
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn terminate(&mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait().code(), Some(143), "{}", self.said());
+    }
+
+    /// A start that must fail: code, and the line for the operator.
+    fn refused(mut self) -> (i32, String) {
+        let code = self.wait().code().expect("no signal ended it");
+        let said = self.said();
+        let lines: Vec<_> = said.lines().filter(|line| line.starts_with("oxkeeper: ")).collect();
+        assert_eq!(lines.len(), 1, "{said}");
+        assert!(said.contains(&format!("Exiting JVM with code {code}")), "{said}");
+        (code, lines[0].to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already, in most tests.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn lines(port: u16, more: &str) -> String {
+    format!("dataDir=./data\nclientPort={port}\nclientPortAddress=127.0.0.1\n{more}")
+}
+
+/// A session, spoken by hand.
+struct Client {
+    socket: TcpStream,
+    session: i64,
+    password: Vec<u8>,
+}
+
+impl Client {
+    fn open(port: u16) -> Client {
+        Client::resume(port, 0, &[0; 16])
+    }
+
+    fn resume(port: u16, session: i64, password: &[u8]) -> Client {
+        let mut socket = connect(port);
+        let mut request = vec![0; 12];
+        request.extend(20_000_i32.to_be_bytes());
+        request.extend(session.to_be_bytes());
+        put_bytes(&mut request, password);
+        request.push(0);
+        send(&mut socket, &request).unwrap();
+        let reply = receive(&mut socket).unwrap();
+        let session = i64::from_be_bytes(reply[8..16].try_into().unwrap());
+        Client { socket, session, password: reply[20..36].to_vec() }
+    }
+
+    /// Answers the error code and what follows it.
+    fn ask(&mut self, op: i32, body: &[u8]) -> std::io::Result<(i32, Vec<u8>)> {
+        let mut request = 1_i32.to_be_bytes().to_vec();
+        request.extend(op.to_be_bytes());
+        request.extend(body);
+        send(&mut self.socket, &request)?;
+        let reply = receive(&mut self.socket)?;
+        let error = i32::from_be_bytes(reply[12..16].try_into().unwrap());
+        Ok((error, reply[16..].to_vec()))
+    }
+
+    /// create, for everybody; `flags` 1 is ephemeral.
+    fn create(&mut self, path: &str, data: &[u8], flags: i32) -> std::io::Result<i32> {
+        let mut body = vec![];
+        put_bytes(&mut body, path.as_bytes());
+        put_bytes(&mut body, data);
+        body.extend(1_i32.to_be_bytes());
+        body.extend(31_i32.to_be_bytes());
+        put_bytes(&mut body, b"world");
+        put_bytes(&mut body, b"anyone");
+        body.extend(flags.to_be_bytes());
+        Ok(self.ask(1, &body)?.0)
+    }
+
+    /// getData: the error code, and the data if there is none.
+    fn data(&mut self, path: &str) -> (i32, Vec<u8>) {
+        let mut body = vec![];
+        put_bytes(&mut body, path.as_bytes());
+        body.push(0);
+        let (error, reply) = self.ask(4, &body).unwrap();
+        if error != 0 {
+            return (error, vec![]);
+        }
+        let len = i32::from_be_bytes(reply[..4].try_into().unwrap()) as usize;
+        (0, reply[4..4 + len].to_vec())
+    }
+}
+
+fn connect(port: u16) -> TcpStream {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(socket) => {
+                socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                return socket;
+            }
+            Err(e) => assert!(Instant::now() < until, "nobody listens on {port}: {e}"),
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend((bytes.len() as i32).to_be_bytes());
+    to.extend(bytes);
+}
+
+fn send(socket: &mut TcpStream, frame: &[u8]) -> std::io::Result<()> {
+    let mut bytes = vec![];
+    put_bytes(&mut bytes, frame);
+    socket.write_all(&bytes)
+}
+
+fn receive(socket: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut len = [0; 4];
+    socket.read_exact(&mut len)?;
+    let mut frame = vec![0; i32::from_be_bytes(len) as usize];
+    socket.read_exact(&mut frame)?;
+    Ok(frame)
+}
+
+fn four_letters(port: u16, word: &str) -> String {
+    let mut socket = connect(port);
+    socket.write_all(word.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_bad_configuration_ends_with_the_code_of_apache_and_names_the_line() {
+    let dir = TempDir::new().unwrap();
+    let table = [
+        ("clientPort=2181\n", "zoo.cfg: dataDir is not set"),
+        ("dataDir=./data\ntickTime=soon\n", "zoo.cfg:2: "),
+        ("dataDir=./data\nclientPort=70000\n", "zoo.cfg:2: "),
+        ("dataDir=./data\nclientPort=1\nclientPortAddress=no.such.invalid\n", "zoo.cfg:3: "),
+    ];
+    for (lines, begin) in table {
+        let (code, line) = Server::of_lines(dir.path(), lines).refused();
+        assert_eq!(code, 2, "{line}");
+        assert!(line.starts_with(&format!("oxkeeper: {begin}")), "{line}");
+    }
+    let (code, line) = Server::spawn(dir.path(), &["serve", "nowhere.cfg"], &[]).refused();
+    assert_eq!(code, 2);
+    assert!(line.contains("nowhere.cfg file is missing"), "{line}");
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_line_that_says_it() {
+    let dir = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let (code, line) = Server::of_lines(dir.path(), &lines(port, "")).refused();
+    assert_eq!(code, 1);
+    assert!(line.contains("zoo.cfg:2: ") && line.contains(&port.to_string()), "{line}");
+    assert!(line.contains("write another clientPort"), "{line}");
+}
+
+#[test]
+fn a_second_server_on_a_directory_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let mut first = Server::of_lines(dir.path(), &lines(port, ""));
+    let _session = Client::open(port);
+    let (code, line) = Server::of_lines(dir.path(), &lines(free_port(), "")).refused();
+    assert_eq!(code, 3);
+    assert!(line.contains("another server") && line.contains("data/version-2"), "{line}");
+    first.terminate();
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_ends_with_3() {
+    let dir = TempDir::new().unwrap();
+    std::fs::write(dir.path().join("data"), "a file").unwrap();
+    let (code, line) = Server::of_lines(dir.path(), &lines(free_port(), "")).refused();
+    assert_eq!(code, 3);
+    assert!(line.contains("Unable to create data directory ./data/version-2"), "{line}");
+    let missing = lines(free_port(), "datadir.autocreate=false\n").replace("./data", "./none");
+    let (code, line) = Server::of_lines(dir.path(), &missing).refused();
+    assert_eq!(code, 3);
+    assert!(line.contains("Missing data directory ./none/version-2"), "{line}");
+}
+
+#[test]
+fn directories_that_have_been_swapped_are_refused_in_apaches_words() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let right = lines(port, "dataLogDir=./logs\n");
+    let mut server = Server::of_lines(dir.path(), &right);
+    Client::open(port).create("/a", b"", 0).unwrap();
+    server.terminate();
+    let swapped = format!("dataDir=./logs\ndataLogDir=./data\nclientPort={port}\n");
+    let (code, line) = Server::of_lines(dir.path(), &swapped).refused();
+    assert_eq!(code, 3);
+    let words = "Log directory has snapshot files. Check if dataLogDir and dataDir configuration \
+                 is correct.";
+    assert!(line.contains(words), "{line}");
+    let moved =
+        right.replace("dataDir=./data", "dataDir=./logs").replace("LogDir=./logs", "LogDir=./new");
+    let (code, line) = Server::of_lines(dir.path(), &moved).refused();
+    assert_eq!(code, 3);
+    assert!(line.contains("Snapshot directory has log files."), "{line}");
+}
+
+#[test]
+fn a_server_without_a_port_runs_and_says_so() {
+    let dir = TempDir::new().unwrap();
+    let mut server = Server::of_lines(dir.path(), "dataDir=./data\n");
+    server.wait_for("clientPort is not set");
+    server.wait_for("Snapshot loaded");
+    server.wait_for("Server environment:zookeeper.version=3.9.5");
+    server.terminate();
+}
+
+#[test]
+fn arguments_listen_everywhere_and_an_ipv4_client_is_seen_as_one() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let variables = [("JVMFLAGS", "-Dzookeeper.4lw.commands.whitelist=*")];
+    let arguments = ["serve", &port.to_string(), "./data"];
+    let mut server = Server::spawn(dir.path(), &arguments, &variables);
+    let client = Client::open(port);
+    assert!(four_letters(port, "cons").starts_with(" /127.0.0.1:"));
+    drop(client);
+    server.wait_for(&format!("binding to port 0.0.0.0/0.0.0.0:{port}"));
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().code(), Some(130));
+}
+
+#[test]
+fn a_restart_keeps_data_and_sessions() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let mut server = Server::of_lines(dir.path(), &lines(port, ""));
+    let mut client = Client::open(port);
+    assert_eq!(client.create("/kept", b"data", 0).unwrap(), 0);
+    assert_eq!(client.create("/mine", b"", 1).unwrap(), 0);
+    server.terminate();
+    drop(client.socket);
+    let mut server = Server::of_lines(dir.path(), &lines(port, ""));
+    let mut again = Client::resume(port, client.session, &client.password);
+    assert_eq!(again.session, client.session);
+    assert_eq!(again.data("/kept"), (0, b"data".to_vec()));
+    assert_eq!(again.data("/mine").0, 0);
+    server.terminate();
+}
+
+#[test]
+fn a_signal_under_load_loses_nothing_that_was_answered() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let mut server = Server::of_lines(dir.path(), &lines(port, ""));
+    let writers: Vec<_> = (0..4)
+        .map(|writer| {
+            let mut client = Client::open(port);
+            std::thread::spawn(move || {
+                let mut answered = 0;
+                while client.create(&format!("/{writer}-{answered}"), b"", 0).is_ok_and(|e| e == 0)
+                {
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    let mut watcher = Client::open(port);
+    let until = Instant::now() + PATIENCE;
+    while watcher.data("/0-20").0 != 0 {
+        assert!(Instant::now() < until, "the writers don't get on");
+    }
+    server.terminate();
+    let answered: Vec<i32> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+    let mut server = Server::of_lines(dir.path(), &lines(port, ""));
+    let mut client = Client::open(port);
+    for (writer, answered) in answered.into_iter().enumerate() {
+        for n in 0..answered {
+            assert_eq!(client.data(&format!("/{writer}-{n}")).0, 0, "/{writer}-{n} of {answered}");
+        }
+    }
+    server.terminate();
+}
+
+#[test]
+fn a_slow_sync_is_told_in_apaches_words_and_old_files_are_purged_at_start() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let more = "fsync.warningthresholdms=-1\nautopurge.purgeInterval=1\nmaxBatchSize=1\n";
+    let mut server = Server::of_lines(dir.path(), &lines(port, more));
+    Client::open(port).create("/a", b"", 0).unwrap();
+    server.wait_for("fsync-ing the write ahead log in SyncThread:0 took ");
+    server.wait_for(
+        "ms which will adversely effect operation latency.File size is 67108880 bytes. See the \
+         ZooKeeper troubleshooting guide",
+    );
+    server.wait_for("Purge task started.");
+    server.wait_for("Purge task completed.");
+    server.terminate();
+}
