@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
 use super::backstage::Backstage;
-use crate::admin::java::{four_decimals, Address, Zone};
-use crate::admin::metrics::{Gauges, Metrics};
+use crate::admin::java::{Address, Zone};
 use crate::admin::{
     answer, environment, refusal, trace_mask, version, Connection, ConnectionName,
     ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
+use crate::metrics::{four_decimals, Gauges, Metrics};
 use crate::net::{ConnStats, Question, Shared, Totals, WatchReport, Words};
 use crate::session::next_tick;
 use crate::tree::Replica;
