@@ -2,10 +2,12 @@
 
 mod backstage;
 pub mod clock;
+mod count;
 mod driver;
 mod exit;
 mod log_format;
 mod options;
+mod quotas;
 mod run;
 mod snapshots;
 mod start;

@@ -8,6 +8,7 @@ use tokio::signal::unix::{signal, SignalKind};
 
 use super::backstage::Backstage;
 use super::clock;
+use super::count::Count;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
@@ -49,7 +50,12 @@ impl Server {
         let began = clock::now();
         let recovered = storage::recover(&RealDisk, &dirs, &recover)
             .map_err(|e| Failure::new(ExitCode::Unexpected, e.to_string()))?;
-        tell(&recovered, clock::now().mono_ms - began.mono_ms);
+        let took_ms = clock::now().mono_ms - began.mono_ms;
+        tell(&recovered, took_ms);
+        let metrics = Arc::new(Metrics::default());
+        metrics.dbinittime.add(took_ms);
+        metrics.startup_txns_loaded.add(recovered.report.txns as i64);
+        metrics.digest_mismatches_count.add(recovered.report.digest_mismatches as i64);
         let auth = Arc::new(auth);
         let now = clock::now();
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
@@ -61,8 +67,7 @@ impl Server {
         let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
         let conf = Conf { client_port: port, ..options.conf };
         let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
-        let metrics = Arc::new(Metrics::default());
-        let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
+        let words = LiveWords::new(options.words, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
@@ -70,10 +75,12 @@ impl Server {
             auth,
             clock::now,
             first_session,
+            metrics,
             Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
-        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions };
+        let count = Count::new(Arc::clone(&shared), options.log.force_sync);
+        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions, count };
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn("pipeline", {
