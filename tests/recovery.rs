@@ -619,3 +619,55 @@ fn every_type_comes_back_from_log_and_snapshot() {
         assert_eq!(back.replica.sessions().count(), server.replica.sessions().count());
     }
 }
+
+#[test]
+fn row_33_snapshots_of_every_version_are_read() {
+    // Behind the tree: nothing (3.5 and before), the digest (3.6), the last zxid (digests off),
+    // both (3.9).
+    for tail in [0, 33, 21, 54] {
+        let (disk, server, newest) = with_snapshots(Compression::None);
+        disk.take(&file("oxkeeper.snapshots"));
+        change(&disk, &newest, |bytes| {
+            let tree = bytes.len() - 54;
+            match tail {
+                0 => bytes.truncate(tree),
+                33 => bytes.truncate(tree + 33),
+                21 => {
+                    bytes.truncate(tree);
+                    bytes.extend_from_slice(&6i64.to_be_bytes());
+                    let sum = i64::from(simd_adler32::adler32(&&bytes[..]));
+                    bytes.extend_from_slice(&sum.to_be_bytes());
+                    bytes.extend_from_slice(b"\0\0\0\x01/");
+                }
+                _ => {}
+            }
+        });
+        let back = served(&disk, &server);
+        assert_eq!(back.report.snapshot, Some(newest), "{tail} bytes behind the tree");
+        assert_eq!(back.report.bad_snapshots, []);
+    }
+}
+
+#[test]
+fn row_33_any_other_number_of_bytes_behind_the_tree_is_no_snapshot() {
+    for cut in 1..54 {
+        if [21, 54 - 33].contains(&cut) {
+            continue; // One section less.
+        }
+        let (disk, server, newest) = with_snapshots(Compression::None);
+        change(&disk, &newest, |bytes| bytes.truncate(bytes.len() - cut));
+        assert_eq!(served(&disk, &server).report.bad_snapshots.len(), 1, "{cut}");
+    }
+}
+
+#[test]
+fn row_34_a_snapshot_taken_while_the_tree_changed_is_brought_up_to_date() {
+    let (disk, server, newest) = with_snapshots(Compression::None);
+    disk.take(&file("oxkeeper.snapshots"));
+    // The tree of transaction 6 under the name of 4: 5 and 6 come again.
+    let bytes = disk.content(&newest).unwrap();
+    disk.take(&newest);
+    disk.put(&file("snapshot.4"), &bytes);
+    let back = served(&disk, &server);
+    assert_eq!((back.report.txns, back.report.digest_mismatches), (5, 0));
+}

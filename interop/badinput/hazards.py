@@ -1,4 +1,7 @@
-"""Input that is legal on the wire but that no honest client sends, and our rule for each."""
+"""Input that is legal on the wire but that no honest client sends, and our rule for each.
+
+The rule about read-only servers needs an ensemble that has lost its quorum and is tested there.
+"""
 
 from probe import Bystander, Session, ends
 from wire import CONTAINER, OPEN, Request, acl, buf, check, create, create2, create_container

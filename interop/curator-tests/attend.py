@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Keeps one server for a test of Curator: reads `start` and `stop`, answers `ok`, ends with its input.
+"""Keeps one server for a test of Curator: reads `start` and `stop`, answers `ok`; ends with its
+input.
 """
 
 import argparse

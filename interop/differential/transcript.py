@@ -7,6 +7,7 @@ session passwords as `derived` when they are the ones that belong to the session
 come out of a Java hash set are sorted.
 """
 
+import itertools
 import time
 
 from wire import MULTI_RESULTS, NAMES, REPLIES, Reader, session_password
@@ -60,6 +61,15 @@ class Transcript:
             f" length={length} children={children})"
         )
 
+    def acls(self, reader):
+        """An ACL list; entries that differ in their id alone may have been one `auth` entry, whose
+        identities come in hash order, and are sorted."""
+        values = reader.vector(lambda: (reader.i32(), reader.buf(), reader.buf()))
+        if values is None:
+            return "null"
+        runs = itertools.groupby(values, key=lambda entry: entry[:2])
+        return repr([entry for _, run in runs for entry in sorted(run, key=repr)])
+
     def strings(self, reader):
         """A list of strings, sorted."""
         values = reader.vector(reader.buf)
@@ -76,7 +86,7 @@ class Transcript:
         if letter == "v":
             return self.strings(reader)
         if letter == "A":
-            return repr(reader.vector(lambda: (reader.i32(), reader.buf(), reader.buf())))
+            return self.acls(reader)
         if letter == "W":
             values = reader.vector(lambda: (reader.buf(), reader.buf()))
             return "null" if values is None else repr(sorted(values, key=repr))

@@ -40,6 +40,15 @@ DEFAULT_CFG = {
 }
 
 
+def end_tidily(number, _frame):
+    """Turns SIGTERM into an ordinary exit, so that servers are stopped and directories removed."""
+    sys.exit(128 + number)
+
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, end_tidily)
+
+
 class CannotRun(Exception):
     """A tool, a package or a server that a suite needs is missing; the text says which."""
 

@@ -159,3 +159,40 @@ impl std::ops::Deref for FileMap {
         self.0.as_deref().unwrap_or(&[])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{recover, Dirs, RecoverOptions, TxnLog, TxnLogOptions};
+    use crate::types::Zxid;
+    use jute::txn::{Txn, TxnHeader, TxnRecord};
+    use jute::Encode;
+
+    fn session(zxid: i64) -> Vec<u8> {
+        let txn = Txn::CreateSession(30_000);
+        let header = TxnHeader { client_id: zxid, cxid: 0, zxid, time_ms: 1, kind: txn.kind() };
+        TxnRecord { header, txn, digest: None }.to_bytes()
+    }
+
+    #[test]
+    fn a_log_on_a_real_disk_comes_back_start_after_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let dirs = Dirs::new(&dir.path().join("data"), None);
+        for start in 0..3 {
+            let back = recover(&RealDisk, &dirs, &RecoverOptions::default()).unwrap();
+            assert_eq!(back.last_zxid, Zxid(start * 10));
+            assert_eq!(back.replica.sessions().count() as i64, start * 10);
+            let options = TxnLogOptions { prealloc_bytes: 64 << 10, ..TxnLogOptions::default() };
+            let mut log = TxnLog::new(RealDisk, &dirs.logs, options, back.last_zxid);
+            for zxid in start * 10 + 1..=start * 10 + 10 {
+                log.append(Zxid(zxid), &session(zxid)).unwrap();
+            }
+            log.sync().unwrap();
+            log.publish_synced().unwrap();
+            // As Apache: the header, and one step of room.
+            assert_eq!(log.current_bytes(), 16 + (64 << 10));
+            let path = dirs.logs.join(format!("log.{:x}", start * 10 + 1));
+            assert_eq!(fs::metadata(path).unwrap().len(), 16 + (64 << 10));
+        }
+    }
+}

@@ -90,6 +90,11 @@ impl Conn {
     /// Makes the connection's task look again.
     pub fn signal(&self) {
         self.signal.set(true);
+        self.wake();
+    }
+
+    /// Makes the connection's task ask anew what it has to wait for.
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -123,9 +128,9 @@ impl Conn {
             match self.stream.try_write(pending) {
                 Ok(n) => state.out_sent += n,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    drop(state);
-                    // Its task must wait for the socket.
-                    self.signal();
+                    // From now on its task waits for the socket too. Not a signal: there is
+                    // nothing to look at before the client has read something.
+                    self.wake();
                     return;
                 }
                 Err(_) => {

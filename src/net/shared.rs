@@ -257,6 +257,11 @@ impl AskQueue {
         std::mem::swap(&mut queue.asks, asks);
     }
 
+    /// Whether nobody asks for anything now.
+    pub fn is_empty(&self) -> bool {
+        self.lock().asks.is_empty()
+    }
+
     /// Makes a waiting [`AskQueue::take`] return.
     pub fn wake(&self) {
         self.lock().woken = true;

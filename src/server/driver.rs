@@ -18,6 +18,8 @@ use crate::storage::{StorageError, TxnLog};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
+/// How far the watermark may fall behind the log under load, ms. An idle log publishes at once.
+const WATERMARK_MS: i64 = 100;
 
 /// What the pipeline thread owns.
 pub(super) struct Driver {
@@ -27,6 +29,8 @@ pub(super) struct Driver {
     pub snapshots: Snapshots,
     /// Where the words ask for sessions.
     pub sessions: Arc<SessionDesk>,
+    /// When the watermark was written last, monotonic ms.
+    pub published_ms: i64,
     pub count: Count,
 }
 
@@ -47,6 +51,7 @@ impl Driver {
             self.tick();
             self.sessions.answer(|| self.peer.sessions().buckets());
             self.work()?;
+            self.publish_watermark()?;
             if stopping {
                 return self.finish();
             }
@@ -141,6 +146,18 @@ impl Driver {
         self.count.retired(changes_before - self.peer.outstanding_changes());
     }
 
+    /// Says on disk how far the log is durable, so that recovery can tell damage from a torn
+    /// tail. Never on the way of an answer: those of this turn are out.
+    fn publish_watermark(&mut self) -> Result<(), StorageError> {
+        let now_ms = clock::now().mono_ms;
+        let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
+        if due && self.log.is_publish_due() {
+            self.log.publish_synced()?;
+            self.published_ms = now_ms;
+        }
+        Ok(())
+    }
+
     fn patience(&self) -> Duration {
         let now = clock::now().mono_ms;
         let at = self.peer.poll_timeout().unwrap_or(now + IDLE_MS).min(now + IDLE_MS);
@@ -149,6 +166,7 @@ impl Driver {
 
     fn finish(mut self) -> Result<(), StorageError> {
         self.log.sync()?;
+        self.log.publish_synced()?;
         self.snapshots.wait();
         Ok(())
     }

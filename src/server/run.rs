@@ -22,6 +22,10 @@ use crate::net::{self, SessionDesk, Shared};
 use crate::peer::Peer;
 use crate::session;
 use crate::storage::{self, Dirs, RecoverOptions, StorageError, TxnLog};
+use crate::tree::Replica;
+
+/// The top byte of a standalone server's session ids.
+const SERVER_ID: u8 = 1;
 
 /// A running server.
 pub struct Server {
@@ -61,7 +65,7 @@ impl Server {
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
         let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_zxid);
         // The wall clock, so that ids don't come again after a reboot.
-        let first_session = session::initial_session_id(1, now.wall_ms).0;
+        let first_session = first_session(&recovered.replica, now.wall_ms);
         let with_digest = options.tree.digest_enabled;
         let sessions = Arc::new(SessionDesk::default());
         let port = listener.local_addr().map_or(-1, |address| i32::from(address.port()));
@@ -80,7 +84,15 @@ impl Server {
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
-        let driver = Driver { shared: Arc::clone(&shared), peer, log, snapshots, sessions, count };
+        let driver = Driver {
+            shared: Arc::clone(&shared),
+            peer,
+            log,
+            snapshots,
+            sessions,
+            published_ms: now.mono_ms,
+            count,
+        };
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn("pipeline", {
@@ -133,6 +145,15 @@ impl Server {
             (_, Err(_)) => Err(Failure::new(ExitCode::Unexpected, "the pipeline panicked")),
         }
     }
+}
+
+/// The id of the first session made here: by the clock, and behind every session that was made
+/// here before, should the clock have gone back.
+fn first_session(replica: &Replica, wall_ms: i64) -> i64 {
+    let by_clock = session::initial_session_id(SERVER_ID, wall_ms).0;
+    let ours = |id: &i64| (id >> 56) as u8 == SERVER_ID;
+    let last = replica.sessions().map(|(id, _)| id.0).filter(ours).max();
+    last.map_or(by_clock, |last| by_clock.max(last + 1))
 }
 
 async fn serve_until_told(

@@ -273,7 +273,7 @@ def set_watches2_catches_up(side):
 def set_watches_details(side):
     """Null lists, repeated and odd paths, the xid, the ACL."""
     connection = side.connect()
-    connection.call(create(side.path(), acls=[(30, "world", "anyone")]))
+    connection.call(create(side.path()))
     same = [side.path()] * 3
     connection.call(set_watches(0, same, same, same))
     connection.call(set_watches(0, ["", "bad", "/x/"], ["", "bad"], ["", "bad"]))
@@ -289,6 +289,20 @@ def set_watches_details(side):
     connection.call(set_watches(2**62, [side.path()]))
     connection.call(set_data(side.path(), b"x"))
     connection.call(Request("setWatches", set_watches(0).body, xid=12))
+
+
+@scenario()
+def set_watches_and_acls(side):
+    """What is told about nodes that the watcher may not read."""
+    writer = side.connect()
+    writer.call(create(side.path(), acls=[(30, "world", "anyone")]))
+    for lists in (([side.path()], (), ()), ((), [side.path()], ()), ((), (), [side.path()])):
+        watcher = side.connect()
+        watcher.call(set_watches(0, *lists))
+        writer.call(set_data(side.path(), b"x"))
+        writer.call(create(side.path("c")))
+        writer.call(delete(side.path("c")))
+        watcher.settle()
 
 
 @scenario()

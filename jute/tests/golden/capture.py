@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import zlib
@@ -26,6 +27,8 @@ sys.path.insert(0, str(HERE.parent.parent.parent / "interop" / "lib"))
 from servers import CannotRun, Server, apache_classpath, free_port  # noqa: E402
 
 DRIVE_TIMEOUT_S = 120
+# How long a tap waits for the server behind it.
+PATIENCE_S = 5
 CFG = {"extendedTypesEnabled": "true", "reconfigEnabled": "true", "skipACL": "yes"}
 
 # What Drive.java sends, in its order, by operation: (operation, how many before it) -> name.
@@ -76,11 +79,17 @@ class Tap:
 
     def forward(self, client):
         """One connection, until either side ends it."""
-        try:
-            server = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
-        except OSError:
+        # A server listens for learners only once it leads; who found nobody would try later.
+        server, deadline = None, time.monotonic() + PATIENCE_S
+        while server is None and time.monotonic() < deadline:
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target_port), timeout=5)
+            except OSError:
+                time.sleep(0.05)
+        if server is None:
             client.close()
             return
+        server.settimeout(None)
         kept = (bytearray(), bytearray())
         self.connections.append(kept)
         ways = {client: (server, kept[0]), server: (client, kept[1])}
@@ -385,19 +394,20 @@ def capture_learners(tap):
         raise CannotRun(f"the ensemble did not send {sorted(wanted - set(best))}")
 
 
-def capture_elections(taps):
-    """The first bytes of an election connection, and a vote."""
-    for up, _ in (connection for tap in taps for connection in tap.connections):
+def capture_elections(tap):
+    """What the observer and the leader, whose election port `tap` stands before, say first."""
+    for up, down in tap.connections:
         if len(up) < 20:
             continue
-        length = struct.unpack_from(">i", up, 16)[0]
-        write("election_initial", "The first bytes of a connection to an election port.",
-              bytes(up[:20 + length]))
-        votes = list(frames(up[20 + length:]))
-        if votes:
-            write("election_notification", "A vote behind election_initial.", votes[0])
+        sid, length = struct.unpack_from(">qi", up, 8)
+        asked, answered = list(frames(up[20 + length:])), list(frames(down))
+        if sid == 3 and asked and answered:
+            write("election_initial", "The first bytes of the observer's election connection.",
+                  bytes(up[:20 + length]))
+            write("election_notification_observer", "The observer's vote.", asked[0])
+            write("election_notification", "The leader's answer to it.", answered[-1])
             return
-    raise CannotRun("nobody voted")
+    raise CannotRun("the observer did not ask the leader for its vote")
 
 
 def capture_ensemble():
@@ -420,10 +430,120 @@ def capture_ensemble():
         # Learners are pinged every half tick, and tell then whom they have heard of.
         time.sleep(3)
         capture_learners(ensemble.taps[2][0])
-        capture_elections([taps[1] for taps in ensemble.taps.values()])
+        capture_elections(ensemble.taps[2][1])
     facts = (HERE / "facts.txt").read_text(encoding="utf-8")
     facts += f"quorum_session_id {struct.unpack('>q', session)[0]}\n"
     (HERE / "facts.txt").write_text(facts, encoding="utf-8")
+
+
+class ScriptedLearner:
+    """A learner of our own, unknown to the configuration, which the leader serves all the same."""
+
+    def __init__(self, port, kind, sid):
+        self.received = bytearray()
+        self.seen = 0
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.kind, self.sid = kind, sid
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self, kind, zxid, data):
+        """One packet without identities."""
+        data = b"\xff" * 4 if data is None else string(data)
+        self.sock.sendall(struct.pack(">iq", kind, zxid) + data + b"\xff" * 4)
+
+    def await_packet(self, kind):
+        """The next packet of this type; what comes before it is dropped."""
+        while True:
+            found = list(packets(self.received))
+            for number in range(self.seen, len(found)):
+                if found[number][0] == kind:
+                    self.seen = number + 1
+                    return found[number][1]
+            piece = self.sock.recv(65536)
+            if not piece:
+                raise CannotRun(f"the leader left before a packet of type {kind}")
+            self.received += piece
+
+    def join(self, zxid):
+        """From the first packet to UPTODATE, claiming to have everything up to `zxid`."""
+        self.send(self.kind, 0, struct.pack(">qiq", self.sid, 0x10000, 0))
+        epoch = struct.unpack_from(">q", self.await_packet(17), 4)[0]
+        self.send(18, zxid, struct.pack(">i", 0))
+        self.await_packet(10)
+        self.send(3, epoch, None)
+        self.await_packet(12)
+        self.send(3, epoch, None)
+
+
+def ensemble_of_one(properties, cfg):
+    """A server that leads itself; and the port that its learners dial."""
+    quorum_port, client_port = free_port(), free_port()
+    members = {
+        "server.1": f"127.0.0.1:{quorum_port}:{free_port()}:participant;127.0.0.1:{client_port}",
+        "standaloneEnabled": "false", "reconfigEnabled": "true", "skipACL": "yes",
+        "initLimit": 10, "syncLimit": 5, "clientPort": None, "clientPortAddress": None,
+    }
+    server = Server("apache", {**members, **cfg}, properties, port=client_port)
+    (server.datadir / "myid").write_text("1", encoding="ascii")
+    return server, quorum_port
+
+
+def capture_reconfig():
+    """What a leader sends when it is reconfigured, and to a learner that is ahead of it."""
+    server, port = ensemble_of_one({}, {})
+    with server, ScriptedLearner(port, 11, 8) as follower, ScriptedLearner(port, 16, 9) as observer:
+        follower.join(0)
+        observer.join(0)
+        connect = struct.pack(">iqiq", 0, 0, 10_000, 0) + string(bytes(16)) + b"\x00"
+        joining = string(f"server.7=127.0.0.1:{free_port()}:{free_port()}:observer;127.0.0.1:7")
+        reconfig = struct.pack(">ii", 1, 16) + joining + b"\xff" * 8 + struct.pack(">q", -1)
+        answers = raw_session(server.port, connect, [reconfig])
+        if struct.unpack_from(">i", answers[1], 12)[0] != 0:
+            raise CannotRun(f"reconfig was refused: {answers[1].hex()}")
+        write("reply_reconfig_done", "The answer to a reconfig that adds an observer.", answers[1])
+        while True:
+            proposal = follower.await_packet(2)
+            data = proposal[16:-4]
+            if struct.unpack_from(">i", data, 28)[0] == 16:
+                break
+        write("txn_reconfig", "The transaction of a reconfig, from its proposal.", data)
+        write("quorum_commit_and_activate", "The packet by which a leader commits a reconfig.",
+              follower.await_packet(9))
+        write("quorum_inform_and_activate", "The same, as an observer is told.",
+              observer.await_packet(19))
+        with ScriptedLearner(port, 16, 10) as ahead:
+            ahead.send(16, 0, struct.pack(">qiq", 10, 0x10000, 0))
+            epoch = struct.unpack_from(">q", ahead.await_packet(17), 4)[0]
+            ahead.send(18, epoch + 1000, struct.pack(">i", 0))
+            write("quorum_trunc", "What a learner is told that is ahead of its leader.",
+                  ahead.await_packet(14))
+
+
+def capture_sasl():
+    """The leader's part of a SASL exchange."""
+    with tempfile.TemporaryDirectory() as home:
+        jaas = pathlib.Path(home) / "jaas.conf"
+        module = "org.apache.zookeeper.server.auth.DigestLoginModule required"
+        jaas.write_text(
+            f'QuorumServer {{ {module} user_bob="pw"; }};\n'
+            f'QuorumLearner {{ {module} username="bob" password="pw"; }};\n',
+            encoding="ascii",
+        )
+        needed = ("enableSasl", "learnerRequireSasl", "serverRequireSasl")
+        cfg = {f"quorum.auth.{key}": "true" for key in needed}
+        properties = {"java.security.auth.login.config": jaas, "zookeeper.fips-mode": "false"}
+        server, port = ensemble_of_one(properties, cfg)
+        with server, socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+            sock.sendall(struct.pack(">qi", 0x5F2435013501EDCC, 0) + string(b""))
+            answer = sock.makefile("rb")
+            head = answer.read(16)
+            token = answer.read(struct.unpack_from(">i", head, 12)[0])
+            write("quorum_auth", "A leader's challenge in a SASL exchange.", head + token)
 
 
 def main():
@@ -432,6 +552,8 @@ def main():
         capture_text()
         capture_standalone()
         capture_ensemble()
+        capture_reconfig()
+        capture_sasl()
     except (CannotRun, OSError, subprocess.SubprocessError) as error:
         print(f"could not capture: {error}", file=sys.stderr)
         return 2

@@ -49,6 +49,7 @@ fn discovery() {
 fn synchronisation() {
     check_packet("quorum_diff", PacketType::Diff, 0, None);
     check_packet("quorum_snap", PacketType::Snap, EPOCH_ONE + 2, None);
+    check_packet("quorum_trunc", PacketType::Trunc, EPOCH_ONE + 2, None);
     let config = QuorumPacket::from_bytes(captured("quorum_new_leader")).expect("a packet").data;
     let lines = config.expect("a configuration").split(|b| *b == b'\n').collect::<Vec<_>>();
     assert_eq!(lines.len(), 4);
@@ -115,25 +116,57 @@ fn sessions() {
 }
 
 #[test]
+fn reconfiguration() {
+    let designated = DesignatedLeader { server_id: 1 };
+    let zxid = EPOCH_ONE + 2;
+    let kind = PacketType::CommitAndActivate;
+    check_packet("quorum_commit_and_activate", kind, zxid, data(&designated));
+    let activated = ActivatedTxn { designated_leader: 1, txn: captured("txn_reconfig") };
+    let kind = PacketType::InformAndActivate;
+    check_packet("quorum_inform_and_activate", kind, zxid, data(&activated));
+}
+
+#[test]
+fn a_challenge() {
+    let found = QuorumAuthPacket::from_bytes(captured("quorum_auth")).expect("a packet");
+    let token = found.token.expect("a challenge");
+    assert!(token.starts_with(b"realm=\"zk-quorum-sasl-md5\",nonce="));
+    check("quorum_auth", QuorumAuthPacket { magic: AUTH_MAGIC, status: 0, token: Some(token) });
+}
+
+#[test]
 fn elections() {
     let found = InitialMessage::from_bytes(captured("election_initial")).expect("a message");
-    let InitialMessage::Addressed { address, server_id, .. } = found else {
-        panic!("of before 3.5")
+    let InitialMessage::Addressed { address, .. } = found else { panic!("of before 3.5") };
+    assert!(address.starts_with("127.0.0.1:"));
+    let initial = InitialMessage::Addressed { several: false, server_id: 3, address };
+    check("election_initial", initial);
+
+    // An observer votes for nobody.
+    let asked = captured("election_notification_observer");
+    let asked = Notification::from_bytes(asked).expect("a vote");
+    assert!(asked.config.is_some_and(|config| config.ends_with(b"\nversion=0")));
+    let vote = Notification {
+        state: ServerState::Looking,
+        leader: i64::MIN,
+        zxid: i64::MIN,
+        round: 1,
+        peer_epoch: i64::MIN,
+        version: Notification::VERSION,
+        config: asked.config,
     };
-    assert!(address.starts_with("127.0.0.1:") && (1..=3).contains(&server_id));
-    check("election_initial", InitialMessage::Addressed { several: false, server_id, address });
-    let found = Notification::from_bytes(captured("election_notification")).expect("a vote");
-    assert!(found.config.is_some_and(|config| config.ends_with(b"\nversion=0")));
-    check(
-        "election_notification",
-        Notification {
-            state: ServerState::Looking,
-            leader: server_id,
-            zxid: 0,
-            round: 1,
-            peer_epoch: 0,
-            version: Notification::VERSION,
-            config: found.config,
-        },
-    );
+    check("election_notification_observer", vote.clone());
+    // The leader answers with the vote that made it leader, and the epoch that came of it.
+    let answered = captured("election_notification");
+    let answered = Notification::from_bytes(answered).expect("a vote");
+    let expected = Notification {
+        state: ServerState::Leading,
+        leader: 2,
+        zxid: 0,
+        round: answered.round,
+        peer_epoch: 1,
+        config: answered.config,
+        ..vote
+    };
+    check("election_notification", expected);
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jute::data::{Acl, Id};
+use jute::data::{Acl, Id, Stat};
 use jute::multi::{MultiResponse, MultiResult};
 use jute::proto::*;
 use jute::{Decode, Encode, ErrorCode, Writer};
@@ -69,6 +69,24 @@ fn other_writes() {
     check_reply("reply_delete_container", 0, Nothing);
     check_reply("reply_reconfig", ErrorCode::Unimplemented.code(), Nothing);
     check_reply("reply_close_session", 0, Nothing);
+}
+
+#[test]
+fn a_reconfig_is_answered_with_the_new_configuration() {
+    let body = &captured("reply_reconfig_done")[16..];
+    let found = GetDataResponse::from_bytes(body).expect("a configuration");
+    let data = found.data.expect("a text");
+    assert!(data.starts_with(b"server.1=127.0.0.1:") && data.ends_with(b"\nversion=100000002"));
+    let expected = Stat {
+        mzxid: (1 << 32) + 2,
+        mtime: found.stat.mtime,
+        version: -1,
+        aversion: -1,
+        data_length: data.len() as i32,
+        ..Stat::default()
+    };
+    let expected = GetDataResponse { data: Some(data), stat: expected };
+    check_reply("reply_reconfig_done", 0, expected);
 }
 
 #[test]

@@ -97,6 +97,16 @@ fn other_writes() {
 }
 
 #[test]
+fn a_reconfig_is_logged_as_a_write_of_the_configuration() {
+    let found = TxnRecord::from_bytes(captured("txn_reconfig")).expect("a transaction");
+    let Txn::Reconfig(SetDataTxn { data, .. }) = found.txn else { panic!("no reconfig") };
+    let text = std::str::from_utf8(data.expect("a configuration")).expect("text");
+    assert!(text.starts_with("server.1=127.0.0.1:") && text.ends_with("\nversion=100000002"));
+    let txn = SetDataTxn { path: path("/zookeeper/config"), data, version: -1 };
+    check("txn_reconfig", TxnRecord { txn: Txn::Reconfig(txn), ..found });
+}
+
+#[test]
 fn multis() {
     let create = CreateTxn {
         path: path("/golden/m"),
