@@ -4,6 +4,7 @@ pub mod limits;
 pub mod types;
 
 pub mod config;
+pub mod metrics;
 
 pub mod auth;
 pub mod session;

@@ -11,6 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("limits", &[]),
     ("config", &["types", "limits"]),
+    ("metrics", &[]),
     ("auth", &["types", "limits"]),
     ("tree", &["types", "limits"]),
     ("watch", &["types", "limits", "tree"]),
@@ -20,13 +21,16 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("peer", &["types", "limits", "auth", "tree", "session", "pipeline", "zab"]),
     ("storage", &["types", "limits", "tree"]),
     ("disk", &["types", "limits", "storage"]),
-    ("net", &["types", "limits", "auth", "tree", "watch", "session", "pipeline", "storage"]),
-    ("admin", &["types", "limits", "config", "auth", "tree", "watch", "session", "net"]),
+    (
+        "net",
+        &["types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline", "storage"],
+    ),
+    ("admin", &["types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "net"]),
     (
         "server",
         &[
-            "types", "limits", "config", "auth", "tree", "watch", "session", "pipeline", "zab",
-            "peer", "storage", "disk", "net", "admin",
+            "types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "zab", "peer", "storage", "disk", "net", "admin",
         ],
     ),
     ("tools", &["types", "limits", "config", "tree", "storage", "disk", "server", "session"]),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use super::java::{self, Address, Zone};
-use super::metrics::{Metrics, Number, Sink};
 use super::view::{Conf, Connection, ConnectionName, Deadline, EnsembleConf, Role, Sessions, View};
 use super::Word;
+use crate::metrics::{Metrics, Number, Sink};
 use crate::types::SessionId;
 use jute::OpCode;
 

@@ -1,4 +1,4 @@
-//! What operators ask: four-letter words and metrics.
+//! What operators ask: four-letter words.
 //!
 //! Everything here is text made of values. The server recognizes a [`Word`] in the first bytes of
 //! a connection, asks the [`Whitelist`], collects what the word [needs](Word::needs) into a
@@ -7,7 +7,6 @@
 mod answer;
 mod environment;
 pub mod java;
-pub mod metrics;
 mod view;
 mod word;
 

@@ -2,8 +2,8 @@
 //! we write. The rules are those of Telegraf's, Datadog's, OpenTelemetry's, Metricbeat's, Solr's
 //! and Kazoo's readers and of three Prometheus exporters.
 
-use super::metrics::Metrics;
 use super::*;
+use crate::metrics::Metrics;
 use crate::types::{SessionId, Zxid};
 
 /// A server under some load, with our own version.

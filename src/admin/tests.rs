@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::admin::metrics::{Gauges, Metrics, QuotaGauges, Row};
+use crate::metrics::{Gauges, Metrics, QuotaGauges, Row};
 use crate::session::Bucket;
 use crate::types::{Now, SessionId, Zxid};
 use crate::watch::WatchSummary;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::java::Zone;
-use super::metrics::{Gauges, QuotaGauges, ServerStats};
+use crate::metrics::{Gauges, QuotaGauges, ServerStats};
 use crate::session::Bucket;
 use crate::types::{Now, SessionId, Zxid};
 use crate::watch::WatchSummary;

@@ -6,17 +6,19 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use jute::OpCode;
+
 use super::conn::{Conn, Phase};
-use super::requests::{self, Desk};
-use super::stats::ConnStats;
+use super::requests::{self, Answer, Desk, LENGTH_BYTES};
 use super::words::WatchReport;
 use super::worker::Worker;
 use super::{handshake, WorkerMail};
 use crate::limits;
+use crate::metrics::{Basic, Metrics};
 use crate::pipeline::{reply, Effect, Item, WorkerEffects};
 use crate::session;
 use crate::tree::{Fired, Replica};
-use crate::types::{ConnId, Now};
+use crate::types::{ConnId, EventKind, Now};
 
 impl Worker {
     /// Empties the inbox. Needs the shared lock; leaves the connections that have new output in
@@ -28,9 +30,9 @@ impl Worker {
                     self.effects(replica, &fired, effects, now);
                 }
                 WorkerMail::Accepted(stream, peer) => self.accepted(stream, peer, now),
-                WorkerMail::Watches(asked) => {
+                WorkerMail::Watches(wanted, asked) => {
                     // Whoever asked may be gone.
-                    let _ = asked.send(WatchReport::of(&self.watches.borrow()));
+                    let _ = asked.send(WatchReport::of(&self.watches.borrow(), wanted));
                 }
             }
         }
@@ -61,7 +63,10 @@ impl Worker {
         let mut told: Vec<ConnId> = Vec::new();
         for change in changes {
             told.clear();
-            watches.fire(change.path(), change.kind, change.table, &mut told);
+            let watchers = watches.fire(change.path(), change.kind, change.table, &mut told);
+            if watchers > 0 {
+                watch_counts(&self.shared.metrics, change.kind).add(watchers as i64);
+            }
             for id in &told {
                 if let Some(conn) = self.find(*id) {
                     self.notify(&conn, change);
@@ -85,9 +90,10 @@ impl Worker {
             tracing::warn!("Closing {}: it does not take its watch events", conn.stats.peer);
             state.phase = Phase::Dead;
         } else {
+            let before = state.out.len();
             reply::notification(&mut state.out, change.zxid, change.kind as i32, change.path());
-            ConnStats::add(&conn.stats.sent, 1);
-            self.shared.totals.sent.fetch_add(1, Ordering::Relaxed);
+            conn.stats.packets_sent(1);
+            self.tally.borrow_mut().event((state.out.len() - before - LENGTH_BYTES) as i64);
         }
         drop(state);
         self.mark_dirty(conn);
@@ -101,21 +107,27 @@ impl Worker {
             let large = i64::from(origin.large_bytes);
             self.shared.large_bytes.fetch_sub(large, Ordering::Relaxed);
         }
-        let Some(conn) = self.find(item.conn) else { return };
+        let Some(conn) = self.find(item.conn) else {
+            if matches!(item.effect, Effect::Reply { .. }) {
+                self.shared.metrics.stale_replies.add(1);
+            }
+            return;
+        };
         match &item.effect {
-            Effect::Reply { frame, origin, op, zxid, then_close } => {
+            Effect::Reply { frame, origin, op, zxid, failed, then_close } => {
                 let mut state = conn.state.borrow_mut();
+                let mut tally = self.tally.borrow_mut();
                 state.out.raw(&bytes[frame.clone()]);
                 state.lane.answered();
-                requests::answered(
-                    &self.shared,
-                    &conn,
-                    *op,
-                    origin.xid,
-                    *zxid,
-                    now,
-                    origin.received_ms,
-                );
+                conn.stats.packets_sent(1);
+                tally.response((frame.len() - LENGTH_BYTES) as i64);
+                let answer = Answer {
+                    op: (!failed).then_some(*op),
+                    xid: origin.xid,
+                    zxid: *zxid,
+                    received_ms: origin.received_ms,
+                };
+                tally.update_answered(answer.note(&conn, now));
                 if *then_close {
                     state.close();
                 }
@@ -126,6 +138,7 @@ impl Worker {
                     replica: Some(replica),
                     watches: &mut watches,
                     asks: &mut asks,
+                    tally: &mut tally,
                     now,
                 };
                 requests::unpark(&mut desk, &conn, &mut state);
@@ -133,15 +146,21 @@ impl Worker {
                     conn.signal();
                 }
             }
-            Effect::Opened { slot, timeout_ms } => {
+            Effect::Opened { slot, timeout_ms, new } => {
                 let mut state = conn.state.borrow_mut();
                 let Phase::Opening { has_read_only } = state.phase else { return };
                 let id = slot.id();
                 let granted = Some((id, session::password(id), *timeout_ms));
                 reply::connected(&mut state.out, granted, has_read_only);
                 state.phase = Phase::Open { slot: Arc::clone(slot) };
-                ConnStats::add(&conn.stats.sent, 1);
-                self.shared.totals.sent.fetch_add(1, Ordering::Relaxed);
+                let mut tally = self.tally.borrow_mut();
+                if let Some((zxid, received_ms)) = *new {
+                    let answer =
+                        Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };
+                    tally.update_answered(answer.note(&conn, now));
+                }
+                conn.stats.packets_sent(1);
+                tally.packets_sent += 1;
                 conn.stats.session.store(id.0, Ordering::Relaxed);
                 conn.stats.timeout_ms.store(*timeout_ms, Ordering::Relaxed);
                 conn.signal();
@@ -149,11 +168,23 @@ impl Worker {
             Effect::Refused => {
                 let mut state = conn.state.borrow_mut();
                 if let Phase::Opening { has_read_only } = state.phase {
-                    handshake::refuse(&mut state, has_read_only);
+                    let mut tally = self.tally.borrow_mut();
+                    handshake::refuse(&mut tally, &conn, &mut state, has_read_only);
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
         }
         self.mark_dirty(&conn);
+    }
+}
+
+/// How many of this worker's connections watched a change: with several workers one change may be
+/// recorded by each of them.
+fn watch_counts(metrics: &Metrics, kind: EventKind) -> &Basic {
+    match kind {
+        EventKind::NodeCreated => &metrics.node_created_watch_count,
+        EventKind::NodeDeleted => &metrics.node_deleted_watch_count,
+        EventKind::NodeDataChanged => &metrics.node_changed_watch_count,
+        EventKind::NodeChildrenChanged => &metrics.node_children_watch_count,
     }
 }

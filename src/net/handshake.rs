@@ -10,20 +10,15 @@ use jute::proto::ConnectRequest;
 use jute::{Decode, OpCode};
 
 use super::conn::{Conn, Phase, State};
-use super::shared::Shared;
+use super::requests::Desk;
+use crate::metrics::Tally;
 use crate::pipeline::{reply, Ask, Origin, Request};
 use crate::session::{self, SessionCost};
 use crate::types::{Now, SessionId, Zxid};
 
 /// Takes the handshake in: leaves the connection opening, refused or closed.
-pub(super) fn connect(
-    shared: &Shared,
-    conn: &Conn,
-    state: &mut State,
-    frame: &[u8],
-    now: Now,
-    asks: &mut Vec<Ask>,
-) {
+pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: &[u8]) {
+    let (shared, now) = (desk.shared, desk.now);
     let Ok(request) = ConnectRequest::from_bytes(frame) else {
         tracing::warn!("Closing {}: its first frame is no connect request", conn.stats.peer);
         return state.close();
@@ -31,8 +26,10 @@ pub(super) fn connect(
     let cost = if request.session_id == 0 { SessionCost::Global } else { SessionCost::Renew };
     if !shared.admits(cost, now) {
         tracing::info!("Closing {}: connection throttled", conn.stats.peer);
+        shared.metrics.connection_rejected.add(1);
         return state.close();
     }
+    shared.metrics.connection_request_count.add(1);
     let last_applied = shared.last_applied();
     if Zxid(request.last_zxid_seen) > last_applied {
         tracing::info!(
@@ -51,22 +48,25 @@ pub(super) fn connect(
     let timeout_ms = request.timeout_ms.clamp(min, max.max(min));
     if request.session_id == 0 {
         let session = SessionId(shared.next_session.fetch_add(1, Ordering::Relaxed));
-        asks.push(Ask::Write(new_session(conn, state, session, timeout_ms, now)));
+        desk.asks.push(Ask::Write(new_session(conn, state, session, timeout_ms, now)));
     } else {
         let session = SessionId(request.session_id);
         if request.password != Some(&session::password(session)[..]) {
             tracing::warn!("Incorrect password from {} for session {session}", conn.stats.peer);
-            return refuse(state, has_read_only);
+            return refuse(desk.tally, conn, state, has_read_only);
         }
-        asks.push(Ask::Resume { session, conn: conn.stats.id, timeout_ms });
+        shared.metrics.connection_revalidate_count.add(1);
+        desk.asks.push(Ask::Resume { session, conn: conn.stats.id, timeout_ms });
     }
     shared.outstanding.fetch_add(1, Ordering::Relaxed);
     state.phase = Phase::Opening { has_read_only };
 }
 
 /// Tells the client that its session is not to be had, and closes.
-pub(super) fn refuse(state: &mut State, has_read_only: bool) {
+pub(super) fn refuse(tally: &mut Tally, conn: &Conn, state: &mut State, has_read_only: bool) {
     reply::connected(&mut state.out, None, has_read_only);
+    conn.stats.packets_sent(1);
+    tally.packets_sent += 1;
     state.close();
 }
 

@@ -5,6 +5,9 @@
 //!   socket ──▶ frames ──▶ handshake │ lane ──▶ reads, under the shared lock ──▶ output ──▶ socket
 //!                                   └──▶ asks ──▶ (pipeline) ──▶ inbox ──▶ drain ──▶ output
 //! ```
+//!
+//! What every request moves is counted in the worker's own [`crate::metrics::Tally`], which the
+//! server's numbers get once for each wake-up; what is rare is added to them at once.
 
 mod conn;
 mod drain;
@@ -18,9 +21,7 @@ mod words;
 mod worker;
 
 pub use listener::{accept, bind, bind_any};
-pub use shared::{
-    AskQueue, Inbox, RequestLimits, SessionDesk, Settings, Shared, Totals, WorkerMail,
-};
+pub use shared::{AskQueue, Inbox, RequestLimits, SessionDesk, Settings, Shared, WorkerMail};
 pub use stats::{ConnStats, Registry};
-pub use words::{Question, WatchReport, Words};
+pub use words::{Question, WatchReport, WatchesWanted, Words};
 pub use worker::run as run_worker;

@@ -10,6 +10,7 @@ use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 use super::conn::{Conn, Phase, State};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
+use crate::metrics::Tally;
 use crate::pipeline::finalize::{self, ReadContext};
 use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict};
 use crate::session::SessionSlot;
@@ -19,6 +20,10 @@ use crate::watch::WatchTable;
 
 /// What stands in front of a request's body.
 const REQUEST_HEADER_BYTES: usize = 8;
+/// A reply of nothing but a header.
+const REPLY_HEADER_BYTES: i64 = 16;
+/// What stands in front of a frame, and counts as no part of a reply.
+pub(super) const LENGTH_BYTES: usize = 4;
 
 /// What a worker lends to the handling of one request.
 pub(super) struct Desk<'a> {
@@ -27,6 +32,7 @@ pub(super) struct Desk<'a> {
     pub replica: Option<&'a Replica>,
     pub watches: &'a mut WatchTable,
     pub asks: &'a mut Vec<Ask>,
+    pub tally: &'a mut Tally,
     pub now: Now,
 }
 
@@ -50,10 +56,11 @@ pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: 
     let op = OpCode::from_code(header.op);
     match op {
         Some(OpCode::Auth) => auth(desk, conn, state, header.xid, body),
-        Some(OpCode::Sasl) => sasl(conn, state, header.xid, body),
+        Some(OpCode::Sasl) => sasl(desk, conn, state, header.xid, body),
         _ if !is_authenticated(desk, state) => {
             let code = ErrorCode::SessionClosedRequireSaslAuth;
             reply::header_only(&mut state.out, header.xid, Zxid::ZERO, code);
+            aside(desk, conn);
             state.close();
         }
         Some(op) if is_request(op) => return request(desk, conn, state, op, header.xid, body),
@@ -61,6 +68,7 @@ pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: 
             // Out of turn, and with no zxid at all: Apache answers unknown operations so.
             let code = ErrorCode::Unimplemented;
             reply::header_only(&mut state.out, header.xid, Zxid::NONE, code);
+            aside(desk, conn);
             state.close();
         }
     }
@@ -96,6 +104,11 @@ fn request(
     if has_waited_too_long(desk, op, received_ms) {
         let zxid = desk.shared.last_applied();
         reply::header_only(&mut state.out, xid, zxid, ErrorCode::ThrottledOp);
+        desk.shared.metrics.throttled_ops.add(1);
+        conn.stats.packets_sent(1);
+        desk.tally.response(REPLY_HEADER_BYTES);
+        let latency_ms = Answer { op: None, xid, zxid, received_ms }.note(conn, desk.now);
+        desk.tally.read_answered(latency_ms);
         return Dealt::Done;
     }
     match state.lane.admit(op) {
@@ -144,8 +157,10 @@ fn run(
     body: &[u8],
     received_ms: i64,
 ) {
+    let start = state.out.len();
     match desk.replica {
         Some(replica) => {
+            let tally = &mut *desk.tally;
             let mut cx = ReadContext {
                 replica,
                 auth: &desk.shared.auth,
@@ -153,6 +168,7 @@ fn run(
                 conn: conn.stats.id,
                 session: slot.id(),
                 identities: &state.identities,
+                on_read: &mut |path, bytes| tally.node_read(path, bytes),
             };
             finalize::read(&mut cx, op, xid, body, &mut state.out);
         }
@@ -162,7 +178,9 @@ fn run(
         }
     }
     let zxid = desk.shared.last_applied();
-    answered(desk.shared, conn, op, xid, zxid, desk.now, received_ms);
+    sent(desk.tally, conn, op, &state.out.as_slice()[start..]);
+    let latency_ms = Answer { op: Some(op), xid, zxid, received_ms }.note(conn, desk.now);
+    desk.tally.read_answered(latency_ms);
 }
 
 fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
@@ -180,23 +198,48 @@ fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, p
     }));
 }
 
-/// Counts an answer.
-pub(super) fn answered(
-    shared: &Shared,
-    conn: &Conn,
-    op: OpCode,
-    xid: i32,
-    zxid: Zxid,
-    now: Now,
-    received_ms: i64,
-) {
-    let latency_ms = (now.mono_ms - received_ms).max(0);
-    conn.stats.answered(op.code(), xid, zxid.0, now.mono_ms, latency_ms);
-    shared.totals.answered(latency_ms as u64);
+/// An answer to a request, as `cons` shows it.
+pub(super) struct Answer {
+    /// `None` for a write that failed.
+    pub op: Option<OpCode>,
+    pub xid: i32,
+    pub zxid: Zxid,
+    pub received_ms: i64,
+}
+
+impl Answer {
+    /// Notes it with its connection; returns how long it took.
+    pub fn note(&self, conn: &Conn, now: Now) -> i64 {
+        let latency_ms = (now.mono_ms - self.received_ms).max(0);
+        let op = self.op.map_or(0, OpCode::code);
+        conn.stats.answered(op, self.xid, self.zxid.0, now.mono_ms, latency_ms);
+        latency_ms
+    }
+}
+
+/// Counts the frames that a read has put out: its reply, the last one, and in front of it what a
+/// setWatches caught up with.
+fn sent(tally: &mut Tally, conn: &Conn, op: OpCode, mut frames: &[u8]) {
+    while let Some((length, rest)) = frames.split_first_chunk::<LENGTH_BYTES>() {
+        let bytes = i32::from_be_bytes(*length);
+        frames = &rest[bytes as usize..];
+        conn.stats.packets_sent(1);
+        match (frames.is_empty(), op) {
+            (false, _) => tally.event(i64::from(bytes)),
+            (true, OpCode::Ping) => tally.aside(i64::from(bytes)),
+            (true, _) => tally.response(i64::from(bytes)),
+        }
+    }
+}
+
+/// Counts a reply out of turn that is no more than a header.
+fn aside(desk: &mut Desk<'_>, conn: &Conn) {
+    conn.stats.packets_sent(1);
+    desk.tally.aside(REPLY_HEADER_BYTES);
 }
 
 /// auth: answered at once, in front of whatever is still on its way. Counts for what follows.
-fn auth(desk: &Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
+fn auth(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
     let Ok(packet) = AuthPacket::from_bytes(body) else {
         tracing::warn!("Closing {}: an auth packet that can't be read", conn.stats.peer);
         return state.close();
@@ -212,10 +255,12 @@ fn auth(desk: &Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) 
             }
             state.identities = identities.into();
             reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::Ok);
+            aside(desk, conn);
         }
         AuthOutcome::Refused => {
             tracing::warn!("Authentication failed for scheme {scheme:?} from {}", conn.stats.peer);
             reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::AuthFailed);
+            aside(desk, conn);
             state.close();
         }
         AuthOutcome::TryAnotherServer => state.close(),
@@ -223,12 +268,15 @@ fn auth(desk: &Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) 
 }
 
 /// sasl, without SASL being configured: an empty answer, and on it goes.
-fn sasl(conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
+fn sasl(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u8]) {
     match SaslToken::from_bytes(body) {
         Ok(SaslToken { token: Some(_) }) => {
+            let start = state.out.len();
             reply::frame(&mut state.out, xid, Zxid::ZERO, Ok(()), |w| {
                 SaslToken { token: None }.encode(w);
             });
+            conn.stats.packets_sent(1);
+            desk.tally.aside((state.out.len() - start - LENGTH_BYTES) as i64);
         }
         _ => {
             tracing::warn!("Closing {}: a sasl packet without a token", conn.stats.peer);

@@ -1,14 +1,15 @@
 //! What workers and the pipeline share: the replica behind its lock, and two queues of batches.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{mpsc, Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{oneshot, Notify};
 
 use super::stats::Registry;
-use super::words::{WatchReport, Words};
+use super::words::{WatchReport, WatchesWanted, Words};
 use crate::auth::Auth;
+use crate::metrics::{Metrics, ServerStats};
 use crate::pipeline::{Ask, WorkerEffects};
 use crate::session::{Bucket, ConnectionThrottle, SessionCost, ThrottleConfig};
 use crate::tree::{Fired, Replica};
@@ -33,7 +34,8 @@ pub struct Shared {
     /// Bytes of large requests that are not answered yet.
     pub large_bytes: AtomicI64,
     throttle: Mutex<Throttle>,
-    pub totals: Totals,
+    pub stats: ServerStats,
+    pub metrics: Arc<Metrics>,
     pub words: Arc<dyn Words>,
     stopping: AtomicBool,
     hanging_up: AtomicBool,
@@ -78,20 +80,6 @@ pub struct RequestLimits {
     pub large_bytes_max: i64,
 }
 
-/// Counters of the whole server since the start or `srst`.
-#[derive(Debug, Default)]
-pub struct Totals {
-    pub received: AtomicU64,
-    pub sent: AtomicU64,
-    pub bytes_received: AtomicU64,
-    pub latency_count: AtomicU64,
-    pub latency_total_ms: AtomicU64,
-    pub latency_min_ms: AtomicU64,
-    pub latency_max_ms: AtomicU64,
-    /// Syncs of the log above `fsync.warningthresholdms` (`fsync_threshold_exceed_count`).
-    pub slow_syncs: AtomicU64,
-}
-
 struct Throttle {
     bucket: ConnectionThrottle,
     random: u64,
@@ -107,17 +95,6 @@ impl Throttle {
     }
 }
 
-impl Totals {
-    /// Notes the latency of an answer.
-    pub fn answered(&self, latency_ms: u64) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.latency_count.fetch_add(1, Ordering::Relaxed);
-        self.latency_total_ms.fetch_add(latency_ms, Ordering::Relaxed);
-        self.latency_max_ms.fetch_max(latency_ms, Ordering::Relaxed);
-        self.latency_min_ms.fetch_min(latency_ms, Ordering::Relaxed);
-    }
-}
-
 impl Shared {
     /// Puts the server's parts together.
     #[allow(clippy::too_many_arguments)]
@@ -128,6 +105,7 @@ impl Shared {
         auth: Arc<Auth>,
         clock: fn() -> Now,
         first_session: i64,
+        metrics: Arc<Metrics>,
         words: Arc<dyn Words>,
     ) -> Shared {
         Shared {
@@ -146,7 +124,8 @@ impl Shared {
                 // Any odd number will do: it spreads refusals, it guards nothing.
                 random: first_session as u64 | 1,
             }),
-            totals: Totals::default(),
+            stats: ServerStats::default(),
+            metrics,
             words,
             stopping: AtomicBool::new(false),
             hanging_up: AtomicBool::new(false),
@@ -173,7 +152,16 @@ impl Shared {
     pub fn admits(&self, cost: SessionCost, now: Now) -> bool {
         let mut throttle = self.throttle.lock().expect("nobody panics while holding it");
         let draw = throttle.draw();
-        throttle.bucket.admit(cost, now.mono_ms, draw)
+        let admitted = throttle.bucket.admit(cost, now.mono_ms, draw);
+        if admitted {
+            self.metrics.connection_token_deficit.add(throttle.bucket.deficit());
+        }
+        admitted
+    }
+
+    /// How likely the throttle turns a connection away now, 0 to 1.
+    pub fn drop_probability(&self) -> f64 {
+        self.throttle.lock().expect("as above").bucket.drop_probability()
     }
 
     /// The last zxid applied.
@@ -311,7 +299,7 @@ pub enum WorkerMail {
     /// A connection has been accepted for this worker.
     Accepted(std::net::TcpStream, std::net::SocketAddr),
     /// Somebody wants to look at the worker's watches.
-    Watches(oneshot::Sender<WatchReport>),
+    Watches(WatchesWanted, oneshot::Sender<WatchReport>),
 }
 
 impl Inbox {

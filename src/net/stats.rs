@@ -20,7 +20,7 @@ pub struct ConnStats {
     pub sent: AtomicU64,
     /// Requests not answered yet.
     pub outstanding: AtomicI64,
-    /// Number of the last operation; 0 before any.
+    /// Number of the last operation; 0 before any, and after a write that failed.
     pub last_op: AtomicI32,
     /// -1 before any request.
     pub last_cxid: AtomicI64,
@@ -64,9 +64,13 @@ impl ConnStats {
         counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
     }
 
+    /// So many packets left for the client: replies, events, the answer to a word.
+    pub fn packets_sent(&self, n: u64) {
+        ConnStats::add(&self.sent, n);
+    }
+
     /// Notes an answer that left `latency_ms` after its request came.
     pub fn answered(&self, op: i32, cxid: i32, zxid: i64, now_ms: i64, latency_ms: i64) {
-        ConnStats::add(&self.sent, 1);
         self.last_op.store(op, Relaxed);
         // Pings and the like have xids below 0 and don't hide the last real request.
         if cxid >= 0 {
@@ -85,8 +89,12 @@ impl ConnStats {
         self.latency_count.store(self.latency_count.load(Relaxed) + 1, Relaxed);
     }
 
-    /// `crst`.
+    /// `crst`: only the session, its timeout and the time of its coming stay.
     pub fn reset(&self) {
+        self.last_cxid.store(-1, Relaxed);
+        self.last_zxid.store(-1, Relaxed);
+        self.last_response_ms.store(0, Relaxed);
+        self.last_latency_ms.store(0, Relaxed);
         self.received.store(0, Relaxed);
         self.sent.store(0, Relaxed);
         self.last_op.store(0, Relaxed);

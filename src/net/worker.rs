@@ -19,6 +19,7 @@ use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
 use super::{handshake, listener};
 use crate::limits;
+use crate::metrics::Tally;
 use crate::pipeline::Ask;
 use crate::types::{ConnId, Now};
 use crate::watch::WatchTable;
@@ -29,6 +30,7 @@ pub(super) struct Worker {
     pub index: usize,
     pub watches: RefCell<WatchTable>,
     pub asks: RefCell<Vec<Ask>>,
+    pub tally: RefCell<Tally>,
     conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
     next_serial: Cell<u64>,
     dirty: RefCell<Vec<Rc<Conn>>>,
@@ -44,6 +46,7 @@ pub fn run(shared: Arc<Shared>, index: usize, hash_seed: u64) -> io::Result<()> 
         index,
         watches: RefCell::new(WatchTable::new(hash_seed)),
         asks: RefCell::new(Vec::new()),
+        tally: RefCell::default(),
         conns: RefCell::new(HashMap::new()),
         next_serial: Cell::new(1),
         dirty: RefCell::new(Vec::new()),
@@ -80,8 +83,10 @@ impl Worker {
         self.after_turn();
     }
 
-    /// Hands over what was asked and writes what was answered.
-    fn after_turn(&self) {
+    /// Hands over what was asked and what was counted, and writes what was answered: before
+    /// anybody has his answer it counts.
+    pub(super) fn after_turn(&self) {
+        self.tally.borrow_mut().flush(&self.shared.metrics, &self.shared.stats);
         self.shared.asks.push(&mut self.asks.borrow_mut());
         let mut dirty = self.dirty.take();
         for conn in dirty.drain(..) {
@@ -111,6 +116,9 @@ impl Worker {
         let settings = &self.shared.settings;
         let admitted =
             self.shared.registry.admit(&stats, settings.max_per_ip, settings.max_connections);
+        if admitted.is_err() {
+            self.shared.metrics.connection_rejected.add(1);
+        }
         match admitted {
             Ok(()) => {}
             Err(TooMany::FromAddress(max)) => {
@@ -173,10 +181,9 @@ impl Worker {
             std::mem::take(&mut state.input)
         };
         match conn.stream.try_read(&mut scratch) {
-            Ok(0) => conn.state.borrow_mut().phase = Phase::Dead,
+            Ok(0) => self.dropped(conn),
             Ok(n) => {
                 conn.last_read_ms.set(now.mono_ms);
-                self.shared.totals.bytes_received.fetch_add(n as u64, Ordering::Relaxed);
                 if kept.is_empty() {
                     let used = self.consume(conn, &scratch[..n], now);
                     conn.keep(&scratch[used..n]);
@@ -189,10 +196,16 @@ impl Worker {
                 }
             }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => conn.keep_vec(kept),
-            Err(_) => conn.state.borrow_mut().phase = Phase::Dead,
+            Err(_) => self.dropped(conn),
         }
         drop(scratch);
         self.after_turn();
+    }
+
+    /// The client has hung up.
+    fn dropped(&self, conn: &Conn) {
+        self.shared.metrics.connection_drop_count.add(1);
+        conn.state.borrow_mut().phase = Phase::Dead;
     }
 
     /// Deals with input that had to wait, now that something has changed.
@@ -230,11 +243,13 @@ impl Worker {
                 let mut state = conn.state.borrow_mut();
                 let mut watches = self.watches.borrow_mut();
                 let mut asks = self.asks.borrow_mut();
+                let mut tally = self.tally.borrow_mut();
                 let mut desk = Desk {
                     shared: &self.shared,
                     replica: guard.as_deref(),
                     watches: &mut watches,
                     asks: &mut asks,
+                    tally: &mut tally,
                     now,
                 };
                 self.stretch(&mut desk, conn, &mut state, input, &mut used)
@@ -269,7 +284,7 @@ impl Worker {
             }
             let rest = &input[*used..];
             let fresh = matches!(state.phase, Phase::Fresh);
-            if fresh && self.take_word(conn, state, rest) {
+            if fresh && self.take_word(desk.tally, conn, state, rest) {
                 *used = input.len();
                 return Stop::Enough;
             }
@@ -279,6 +294,7 @@ impl Worker {
                 Front::Partial(len) if desk.shared.has_room_for(len - 4) => return Stop::Enough,
                 Front::Frame(..) | Front::Partial(_) => {
                     tracing::warn!("Closing {}: rejecting large request", conn.stats.peer);
+                    desk.shared.metrics.large_requests_rejected.add(1);
                     state.close();
                     return Stop::Enough;
                 }
@@ -289,13 +305,14 @@ impl Worker {
                 }
             };
             if fresh {
-                handshake::connect(desk.shared, conn, state, frame, desk.now, desk.asks);
+                handshake::connect(desk, conn, state, frame);
             } else if requests::frame(desk, conn, state, frame) == Dealt::NeedsReplica {
                 return Stop::NeedsReplica;
             }
             *used += len;
             ConnStats::add(&conn.stats.received, 1);
-            desk.shared.totals.received.fetch_add(1, Ordering::Relaxed);
+            desk.tally.packets_received += 1;
+            desk.tally.bytes_received += len as i64;
             if state.out.len() - out_at_start > limits::BYTES_PER_HOLD {
                 return Stop::EndOfStretch;
             }
@@ -310,6 +327,7 @@ impl Worker {
         let outstanding = self.shared.outstanding.load(Ordering::Relaxed);
         let max = settings.requests.in_pipeline_max;
         if max > 0 && outstanding >= max {
+            self.shared.metrics.request_throttle_wait_count.add(1);
             tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
             return true;
         }
@@ -329,6 +347,7 @@ impl Worker {
             };
             let deadline = ((conn.last_read_ms.get() + timeout) / bucket + 1) * bucket;
             if now.mono_ms >= deadline {
+                self.shared.metrics.sessionless_connections_expired.add(1);
                 state.phase = Phase::Dead;
                 drop(state);
                 conn.signal();

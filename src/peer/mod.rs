@@ -86,6 +86,7 @@ pub struct Peer {
     last_token: u64,
     /// Sessions whose closing is on its way.
     closing: Vec<(Zxid, SessionId)>,
+    expired_sessions: u64,
     since_snapshot: Growth,
     snapshot_at: Growth,
     rng: u64,
@@ -117,6 +118,7 @@ impl Peer {
             outputs: VecDeque::new(),
             last_token: 0,
             closing: Vec::new(),
+            expired_sessions: 0,
             since_snapshot: Growth::default(),
             snapshot_at: Growth::default(),
             options,
@@ -184,6 +186,11 @@ impl Peer {
         self.prep.outstanding()
     }
 
+    /// Sessions that have ended by their timeout since the start.
+    pub fn expired_sessions(&self) -> u64 {
+        self.expired_sessions
+    }
+
     /// Whether batches wait for the disk.
     pub fn is_waiting_for_disk(&self) -> bool {
         !self.unsynced.is_empty()
@@ -247,6 +254,7 @@ impl Peer {
 
     fn handle_timeout(&mut self, now: Now, replica: &Replica) {
         for session in self.sessions.expired(now.mono_ms) {
+            self.expired_sessions += 1;
             tracing::info!(
                 "Expiring session {session}, timeout of {}ms exceeded",
                 self.sessions.slot(session).map_or(0, |slot| slot.timeout_ms())

@@ -5,14 +5,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use jute::txn::TxnRecord;
+use jute::txn::{Txn, TxnRecord};
 use jute::{Decode, ErrorCode, OpCode, Writer};
 
 use super::batch::{Batch, Entry, Outcome, SessionEffect};
 use super::reply;
 use super::request::Origin;
 use crate::session::SessionSlot;
-use crate::tree::{Fired, Replica};
+use crate::tree::{Applied, Fired, Replica};
 use crate::types::{ConnId, Zxid};
 
 /// What a batch did, split up by the workers that must hear of it.
@@ -49,24 +49,38 @@ pub struct Item {
 #[derive(Debug)]
 pub enum Effect {
     /// A write's answer.
-    Reply { frame: Range<usize>, origin: Origin, op: OpCode, zxid: Zxid, then_close: bool },
-    /// The session of its handshake exists.
-    Opened { slot: Arc<SessionSlot>, timeout_ms: i32 },
+    Reply {
+        frame: Range<usize>,
+        origin: Origin,
+        op: OpCode,
+        zxid: Zxid,
+        /// Its header has an error.
+        failed: bool,
+        then_close: bool,
+    },
+    /// The session of its handshake exists. `new`, if it did not before: the zxid, and when the
+    /// handshake was read, monotonic ms.
+    Opened { slot: Arc<SessionSlot>, timeout_ms: i32, new: Option<(Zxid, i64)> },
     /// The session it wanted back is not to be had.
     Refused,
     /// Its session is gone, or has moved to another connection.
     Close,
 }
 
-/// Applies `batch` in order.
-pub fn commit(replica: &mut Replica, batch: &Batch, workers: usize) -> Effects {
+/// Applies `batch` in order. `on_applied` is told of every transaction and what it did.
+pub fn commit(
+    replica: &mut Replica,
+    batch: &Batch,
+    workers: usize,
+    on_applied: &mut dyn FnMut(&TxnRecord<'_>, &Applied),
+) -> Effects {
     let mut run = Run {
         fired: Vec::new(),
         workers: (0..workers).map(|_| WorkerEffects::default()).collect(),
         digest_mismatches: 0,
     };
     for entry in &batch.entries {
-        run.entry(replica, batch, entry);
+        run.entry(replica, batch, entry, on_applied);
     }
     Effects {
         fired: Arc::new(run.fired),
@@ -83,16 +97,24 @@ struct Run {
 }
 
 impl Run {
-    fn entry(&mut self, replica: &mut Replica, batch: &Batch, entry: &Entry) {
+    fn entry(
+        &mut self,
+        replica: &mut Replica,
+        batch: &Batch,
+        entry: &Entry,
+        on_applied: &mut dyn FnMut(&TxnRecord<'_>, &Applied),
+    ) {
         match &entry.outcome {
             Outcome::Txn { zxid, record, effect } => {
                 let record = TxnRecord::from_bytes(batch.record(record))
                     .expect("what prep encoded can be decoded");
                 let applied = replica.apply_record(&record, &mut self.fired);
                 self.digest_mismatches += u64::from(applied.digest_matches == Some(false));
-                self.session_effect(entry, effect);
+                on_applied(&record, &applied);
+                self.session_effect(entry, effect, *zxid);
+                let failed = applied.err != 0 && !matches!(record.txn, Txn::Multi(_));
                 if let (Some(origin), false) = (entry.origin, entry.op == OpCode::CreateSession) {
-                    self.reply(entry, origin, *zxid, |w| {
+                    self.reply(entry, origin, *zxid, failed, |w| {
                         let txn = &record.txn;
                         reply::applied(w, origin.xid, *zxid, entry.op, txn, &applied);
                     });
@@ -104,19 +126,20 @@ impl Run {
                     self.push(old, Effect::Close);
                 }
                 let slot = Arc::clone(slot);
-                self.push(*conn, Effect::Opened { slot, timeout_ms: *timeout_ms });
+                self.push(*conn, Effect::Opened { slot, timeout_ms: *timeout_ms, new: None });
             }
             Outcome::NotResumed { conn } => self.push(*conn, Effect::Refused),
         }
     }
 
-    fn session_effect(&mut self, entry: &Entry, effect: &SessionEffect) {
+    fn session_effect(&mut self, entry: &Entry, effect: &SessionEffect, zxid: Zxid) {
         match effect {
             SessionEffect::None => {}
             SessionEffect::Opened { slot, timeout_ms } => {
                 if let Some(origin) = entry.origin {
                     let slot = Arc::clone(slot);
-                    self.push(origin.conn, Effect::Opened { slot, timeout_ms: *timeout_ms });
+                    let new = Some((zxid, origin.received_ms));
+                    self.push(origin.conn, Effect::Opened { slot, timeout_ms: *timeout_ms, new });
                 }
             }
             SessionEffect::Closed { conn } => {
@@ -130,7 +153,9 @@ impl Run {
 
     fn refused(&mut self, entry: &Entry, code: ErrorCode, last: Zxid) {
         if let Some(origin) = entry.origin {
-            self.reply(entry, origin, last, |w| reply::header_only(w, origin.xid, last, code));
+            self.reply(entry, origin, last, true, |w| {
+                reply::header_only(w, origin.xid, last, code)
+            });
         }
     }
 
@@ -139,6 +164,7 @@ impl Run {
         entry: &Entry,
         origin: Origin,
         zxid: Zxid,
+        failed: bool,
         write: impl FnOnce(&mut Writer),
     ) {
         let worker = &mut self.workers[origin.conn.worker()];
@@ -148,7 +174,7 @@ impl Run {
         worker.bytes = w.into_vec();
         let frame = start..worker.bytes.len();
         let then_close = entry.op == OpCode::CloseSession;
-        let effect = Effect::Reply { frame, origin, op: entry.op, zxid, then_close };
+        let effect = Effect::Reply { frame, origin, op: entry.op, zxid, failed, then_close };
         self.push(origin.conn, effect);
     }
 

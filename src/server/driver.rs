@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock;
+use super::count::Count;
 use super::snapshots::Snapshots;
+use jute::OpCode;
+
 use crate::disk::RealDisk;
 use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
@@ -31,6 +34,7 @@ pub(super) struct Driver {
     pub batch_max: usize,
     /// When the watermark was written last, monotonic ms.
     pub published_ms: i64,
+    pub count: Count,
 }
 
 impl Driver {
@@ -60,16 +64,27 @@ impl Driver {
     fn ask(&mut self, asks: &mut Vec<Ask>) {
         let now = clock::now();
         let replica = self.shared.replica.read().expect("only this thread writes it");
+        self.count.asked(asks, now);
+        let changes_before = self.peer.outstanding_changes();
         for ask in asks.drain(..) {
+            let closes = matches!(&ask, Ask::Write(request) if request.op == OpCode::CloseSession);
             self.peer.handle(now, &replica, Input::Ask(ask));
+            if closes {
+                self.count.closed_session(clock::now().mono_ms - now.mono_ms);
+            }
         }
+        self.count.prepared(self.peer.outstanding_changes() - changes_before);
     }
 
     fn tick(&mut self) {
         let now = clock::now();
         if self.peer.poll_timeout().is_some_and(|at| now.mono_ms >= at) {
             let replica = self.shared.replica.read().expect("only this thread writes it");
+            let (expired, changes) =
+                (self.peer.expired_sessions(), self.peer.outstanding_changes());
             self.peer.handle(now, &replica, Input::Timeout);
+            self.count.expired(self.peer.expired_sessions() - expired);
+            self.count.prepared(self.peer.outstanding_changes() - changes);
         }
     }
 
@@ -77,11 +92,13 @@ impl Driver {
     fn work(&mut self) -> Result<(), StorageError> {
         loop {
             let mut appended = None;
+            let (began, mut txns) = (clock::now(), 0);
             while let Some(output) = self.peer.poll_output() {
                 match output {
                     Output::Append { batch, upto } => {
                         for (zxid, record) in batch.records() {
                             self.log.append(zxid, record)?;
+                            txns += 1;
                         }
                         appended = Some(upto);
                     }
@@ -93,9 +110,12 @@ impl Driver {
                 }
             }
             let Some(upto) = appended else { return Ok(()) };
+            let syncing = clock::now();
             self.sync()?;
+            let synced = clock::now();
+            self.count.synced(txns, [began, syncing, synced]);
             let replica = self.shared.replica.read().expect("only this thread writes it");
-            self.peer.handle(clock::now(), &replica, Input::Persisted { upto });
+            self.peer.handle(synced, &replica, Input::Persisted { upto });
         }
     }
 
@@ -106,7 +126,6 @@ impl Driver {
         self.log.sync()?;
         let took_ms = clock::now().mono_ms - began;
         if took_ms > self.fsync_warning_ms {
-            self.shared.totals.slow_syncs.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(
                 "fsync-ing the write ahead log in SyncThread:0 took {took_ms}ms which will \
                  adversely effect operation latency.File size is {} bytes. See the ZooKeeper \
@@ -122,7 +141,12 @@ impl Driver {
         let workers = self.shared.inboxes.len();
         let effects = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");
-            let effects = commit(&mut replica, batch, workers);
+            let now = clock::now();
+            let count = &mut self.count;
+            let effects = commit(&mut replica, batch, workers, &mut |record, applied| {
+                count.applied(record, applied, now);
+            });
+            self.count.mismatched(effects.digest_mismatches);
             self.shared.last_applied.store(effects.last_zxid.0, Ordering::Release);
             let parts = effects.workers.into_iter().zip(&self.shared.inboxes);
             for (part, inbox) in parts {
@@ -137,7 +161,9 @@ impl Driver {
             inbox.ring();
         }
         let replica = self.shared.replica.read().expect("only this thread writes it");
+        let changes_before = self.peer.outstanding_changes();
         self.peer.handle(clock::now(), &replica, Input::Applied { zxid: effects });
+        self.count.retired(changes_before - self.peer.outstanding_changes());
     }
 
     /// Says on disk how far the log is durable, so that recovery can tell damage from a torn

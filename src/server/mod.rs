@@ -3,12 +3,14 @@
 mod backstage;
 mod client_port;
 pub mod clock;
+mod count;
 mod dirs;
 mod driver;
 mod exit;
 mod log_format;
 mod options;
 mod purge_task;
+mod quotas;
 mod run;
 mod snapshots;
 mod start;

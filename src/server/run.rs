@@ -9,6 +9,7 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use super::backstage::Backstage;
 use super::clock;
+use super::count::Count;
 use super::dirs;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
@@ -16,10 +17,10 @@ use super::options::ServerOptions;
 use super::purge_task::PurgeTask;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
-use crate::admin::metrics::Metrics;
 use crate::admin::{environment, Conf};
 use crate::auth::Auth;
 use crate::disk::{DirectoryLock, RealDisk};
+use crate::metrics::Metrics;
 use crate::net::{self, SessionDesk, Shared};
 use crate::peer::Peer;
 use crate::session;
@@ -69,7 +70,12 @@ impl Server {
         // been promised to anybody yet and a long recovery should not hold it up.
         let signals = Signals::catch()
             .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
-        tell(&recovered, clock::now().mono_ms - began.mono_ms);
+        let took_ms = clock::now().mono_ms - began.mono_ms;
+        tell(&recovered, took_ms);
+        let metrics = Arc::new(Metrics::default());
+        metrics.dbinittime.add(took_ms);
+        metrics.startup_txns_loaded.add(recovered.report.txns as i64);
+        metrics.digest_mismatches_count.add(recovered.report.digest_mismatches as i64);
         let auth = Arc::new(auth);
         let now = clock::now();
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
@@ -82,8 +88,7 @@ impl Server {
         let conf = Conf { client_port, ..options.conf };
         let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
         tell_environment(&backstage);
-        let metrics = Arc::new(Metrics::default());
-        let words = LiveWords::new(options.words, metrics, backstage, now.mono_ms);
+        let words = LiveWords::new(options.words, backstage, now.mono_ms);
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
@@ -91,9 +96,11 @@ impl Server {
             auth,
             clock::now,
             first_session,
+            metrics,
             Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
+        let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let driver = Driver {
             shared: Arc::clone(&shared),
             peer,
@@ -103,6 +110,7 @@ impl Server {
             published_ms: now.mono_ms,
             fsync_warning_ms: options.fsync_warning_ms,
             batch_max: options.batch_max,
+            count,
         };
         let purge = options.purge.map(|purge| PurgeTask::start(dirs, purge)).transpose();
         let seed = options.tree.hash_seed;

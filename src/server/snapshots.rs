@@ -75,11 +75,14 @@ impl Job {
         tracing::info!("Snapshotting: {} to {}", self.head.zxid, self.dir.display());
         let written = self.write();
         end_image(&self.shared);
+        let took_ms = (self.shared.clock)().mono_ms - started;
+        if matches!(written, Ok(Some(_))) {
+            self.shared.metrics.snapshottime.add(took_ms);
+        }
         match written {
             Ok(None) => tracing::info!("Snapshot given up: the server stops"),
             Ok(Some(info)) => tracing::info!(
-                "Snapshot taken in {} ms: {} ({} bytes)",
-                (self.shared.clock)().mono_ms - started,
+                "Snapshot taken in {took_ms} ms: {} ({} bytes)",
                 info.path.display(),
                 info.bytes
             ),

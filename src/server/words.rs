@@ -1,27 +1,27 @@
 //! The four-letter words of the running server: collects what a word needs and answers it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError};
 
 use super::backstage::Backstage;
-use crate::admin::java::{four_decimals, Address, Zone};
-use crate::admin::metrics::{Gauges, Metrics};
+use super::quotas;
+use crate::admin::java::{Address, Zone};
 use crate::admin::{
     answer, environment, refusal, trace_mask, version, Connection, ConnectionName,
     ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
-use crate::net::{ConnStats, Question, Shared, Totals, WatchReport, Words};
+use crate::metrics::Gauges;
+use crate::net::{ConnStats, Question, Shared, WatchReport, WatchesWanted, Words};
 use crate::session::next_tick;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
-use crate::watch::WatchSummary;
+use crate::watch::{summarize, WatchSummary};
 use jute::OpCode;
 
 /// Answers the words of a standalone server.
 pub(super) struct LiveWords {
     whitelist: Whitelist,
-    metrics: Arc<Metrics>,
     backstage: Backstage,
     trace_mask: AtomicI64,
     /// Monotonic.
@@ -30,24 +30,16 @@ pub(super) struct LiveWords {
 
 impl LiveWords {
     /// `started_ms` is when the server began to serve, monotonic.
-    pub fn new(
-        whitelist: Whitelist,
-        metrics: Arc<Metrics>,
-        backstage: Backstage,
-        started_ms: i64,
-    ) -> LiveWords {
+    pub fn new(whitelist: Whitelist, backstage: Backstage, started_ms: i64) -> LiveWords {
         let trace_mask = AtomicI64::new(TRACE_MASK);
-        LiveWords { whitelist, metrics, backstage, trace_mask, started_ms }
+        LiveWords { whitelist, backstage, trace_mask, started_ms }
     }
 
     /// What the word changes, before it is answered.
     fn execute(&self, word: Word, shared: &Shared, rest: &[u8]) {
         match word {
-            Word::Crst => shared.registry.all().iter().for_each(|conn| reset_connection(conn)),
-            Word::Srst => {
-                reset_totals(&shared.totals);
-                self.metrics.reset();
-            }
+            Word::Crst => shared.registry.all().iter().for_each(|conn| conn.reset()),
+            Word::Srst => shared.stats.reset(&shared.metrics),
             Word::Stmk => {
                 if let Some(bytes) = rest.first_chunk::<8>() {
                     self.trace_mask.store(trace_mask(*bytes), Relaxed);
@@ -102,24 +94,22 @@ impl LiveWords {
             Fact::DigestLog => {
                 view.digest_log = read(shared, |replica| replica.digest_log().collect());
             }
-            Fact::Gauges => view.gauges = self.gauges(shared, question.watches, now),
+            Fact::Gauges => {
+                view.gauges = self.gauges(shared, question.watches, now);
+                view.quotas = read(shared, quotas::gauges);
+            }
             Fact::WatchSummary => view.watch_summary = watch_summary(question.watches),
             Fact::Watches => view.watches = watches(shared, question.watches),
         }
     }
 
     fn gauges(&self, shared: &Shared, watches: &[WatchReport], now: Now) -> Gauges {
-        let traffic = traffic(shared);
         let [open_files, max_files] = self.backstage.file_descriptors();
         let replica = shared.replica.read().unwrap_or_else(PoisonError::into_inner);
-        Gauges {
-            avg_latency: traffic.latency_avg_ms,
-            min_latency: traffic.latency_min_ms,
-            max_latency: traffic.latency_max_ms,
-            packets_received: traffic.received,
-            packets_sent: traffic.sent,
-            num_alive_connections: traffic.connections as i64,
-            outstanding_requests: traffic.outstanding,
+        let mut gauges = Gauges {
+            num_alive_connections: shared.registry.len() as i64,
+            outstanding_requests: shared.outstanding.load(Relaxed),
+            connection_drop_probability: shared.drop_probability(),
             uptime: now.mono_ms - self.started_ms,
             znode_count: replica.node_count() as i64,
             watch_count: watches.iter().map(|report| report.watch_count as i64).sum(),
@@ -128,11 +118,10 @@ impl LiveWords {
             global_sessions: replica.sessions().count() as i64,
             open_file_descriptor_count: open_files,
             max_file_descriptor_count: max_files,
-            last_client_response_size: -1,
-            min_client_response_size: -1,
-            max_client_response_size: -1,
             ..Gauges::default()
-        }
+        };
+        shared.stats.fill(&mut gauges);
+        gauges
     }
 }
 
@@ -141,10 +130,16 @@ impl Words for LiveWords {
         Word::recognize(first).is_some()
     }
 
-    fn wants_watches(&self, first: [u8; 4]) -> bool {
-        let wanted = [Fact::Watches, Fact::WatchSummary, Fact::Gauges];
+    fn watches_wanted(&self, first: [u8; 4]) -> WatchesWanted {
         let word = Word::recognize(first).filter(|word| self.whitelist.allows(*word));
-        word.is_some_and(|word| word.needs().iter().any(|fact| wanted.contains(fact)))
+        let wanted = |fact: &Fact| match fact {
+            Fact::Watches => WatchesWanted::Paths,
+            Fact::WatchSummary => WatchesWanted::Summary,
+            Fact::Gauges => WatchesWanted::Count,
+            _ => WatchesWanted::Nothing,
+        };
+        let facts = word.map_or(&[][..], Word::needs);
+        facts.iter().map(wanted).max().unwrap_or(WatchesWanted::Nothing)
     }
 
     fn answer(&self, shared: &Shared, question: &Question<'_>) -> Vec<u8> {
@@ -160,9 +155,7 @@ impl Words for LiveWords {
             tracing::info!("Processing {word} command from {}", Address(peer.peer));
         }
         self.execute(word, shared, question.rest);
-        let bytes_received = shared.totals.bytes_received.swap(0, Relaxed);
-        self.metrics.bytes_received_count.add(bytes_received as i64);
-        answer(word, &self.view(word, shared, question), &self.metrics)
+        answer(word, &self.view(word, shared, question), &shared.metrics)
     }
 }
 
@@ -170,42 +163,9 @@ fn read<T>(shared: &Shared, look: impl FnOnce(&Replica) -> T) -> T {
     look(&shared.replica.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn reset_connection(conn: &ConnStats) {
-    conn.reset();
-    conn.last_cxid.store(-1, Relaxed);
-    conn.last_zxid.store(Zxid::NONE.0, Relaxed);
-    conn.last_response_ms.store(0, Relaxed);
-    conn.last_latency_ms.store(0, Relaxed);
-}
-
-fn reset_totals(totals: &Totals) {
-    for total in [
-        &totals.received,
-        &totals.sent,
-        &totals.bytes_received,
-        &totals.latency_count,
-        &totals.latency_total_ms,
-        &totals.latency_max_ms,
-    ] {
-        total.store(0, Relaxed);
-    }
-    totals.latency_min_ms.store(u64::MAX, Relaxed);
-}
-
 fn traffic(shared: &Shared) -> Traffic {
-    let totals = &shared.totals;
-    let count = totals.latency_count.load(Relaxed);
-    let mean = totals.latency_total_ms.load(Relaxed) as f64 / count.max(1) as f64;
-    let min = Some(totals.latency_min_ms.load(Relaxed)).filter(|_| count > 0);
-    Traffic {
-        latency_min_ms: min.unwrap_or(0) as i64,
-        latency_avg_ms: four_decimals(mean),
-        latency_max_ms: totals.latency_max_ms.load(Relaxed) as i64,
-        received: totals.received.load(Relaxed) as i64,
-        sent: totals.sent.load(Relaxed) as i64,
-        connections: shared.registry.len(),
-        outstanding: shared.outstanding.load(Relaxed),
-    }
+    let outstanding = shared.outstanding.load(Relaxed);
+    Traffic::new(&shared.stats, shared.registry.len(), outstanding)
 }
 
 /// The asking connection waits for nothing any more.
@@ -264,13 +224,10 @@ fn connection_deadlines(shared: &Shared, now: Now) -> Vec<Deadline<ConnectionNam
 }
 
 fn watch_summary(reports: &[WatchReport]) -> WatchSummary {
-    let paths: HashSet<&str> =
-        reports.iter().flat_map(|report| &report.by_path).map(|(path, _)| path.as_str()).collect();
-    WatchSummary {
-        connections: reports.iter().map(|report| report.summary.connections).sum(),
-        paths: paths.len(),
-        watches: reports.iter().map(|report| report.summary.watches).sum(),
-    }
+    let mut hashes: Vec<u64> =
+        reports.iter().flat_map(|report| &report.path_hashes).copied().collect();
+    let tables: Vec<WatchSummary> = reports.iter().map(|report| report.summary).collect();
+    summarize(&tables, &mut hashes)
 }
 
 fn watches(shared: &Shared, reports: &[WatchReport]) -> Vec<(SessionId, Vec<String>)> {
@@ -307,7 +264,7 @@ mod tests {
         let stats = stats();
         stats.session.store(9, Relaxed);
         stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
-        reset_connection(&stats);
+        stats.reset();
         let session = connection(&stats, ConnId(8)).session.expect("it keeps its session");
         assert_eq!((session.last_op, session.last_cxid), (None, -1));
         assert_eq!((session.last_zxid, session.last_response_ms), (Zxid::NONE, 0));
@@ -316,12 +273,12 @@ mod tests {
 
     #[test]
     fn the_summary_counts_a_path_of_two_workers_once() {
-        let report = |paths: &[&str]| WatchReport {
-            summary: WatchSummary { connections: 1, paths: paths.len(), watches: paths.len() },
-            by_path: paths.iter().map(|path| (path.to_string(), Vec::new())).collect(),
+        let report = |hashes: &[u64]| WatchReport {
+            summary: WatchSummary { connections: 1, paths: hashes.len(), watches: hashes.len() },
+            path_hashes: hashes.to_vec(),
             ..WatchReport::default()
         };
-        let summary = watch_summary(&[report(&["/a", "/b"]), report(&["/b"])]);
+        let summary = watch_summary(&[report(&[7, 9]), report(&[9])]);
         assert_eq!(summary, WatchSummary { connections: 2, paths: 2, watches: 3 });
     }
 }

@@ -23,6 +23,9 @@ pub struct ReadContext<'a> {
     pub conn: ConnId,
     pub session: SessionId,
     pub identities: &'a [Id<'static>],
+    /// Told of every znode that is read: its path, and the bytes of its data or of its children's
+    /// names (Apache's `DataTree.updateReadStat`).
+    pub on_read: &'a mut dyn FnMut(&str, usize),
 }
 
 /// Whether a connection may go on behind an answer.

@@ -30,6 +30,7 @@ pub(super) fn exists(
         cx.watches.add(path, cx.conn, Table::Data);
     }
     found.ok_or(ErrorCode::NoNode)?.stat().encode(out);
+    (cx.on_read)(path, 0);
     Ok(())
 }
 
@@ -43,6 +44,7 @@ pub(super) fn get_data(
     let (path, node) = readable(cx, &request)?;
     out.buffer(node.data());
     node.stat().encode(out);
+    (cx.on_read)(path, node.data().map_or(0, <[u8]>::len));
     if request.watch {
         cx.watches.add(path, cx.conn, Table::Data);
     }
@@ -58,7 +60,7 @@ pub(super) fn get_children(
 ) -> Result<(), ErrorCode> {
     let request = parse::<PathWatchRequest<'_>>(body)?;
     let (path, node) = readable(cx, &request)?;
-    names(&node, out);
+    (cx.on_read)(path, names(&node, out));
     if with_stat {
         node.stat().encode(out);
     }
@@ -105,7 +107,7 @@ pub(super) fn get_acl(
 /// multiRead: each read with its own result; watch flags mean nothing here. Something that can't
 /// be done ends the list where it stands and fails the whole; a list of writes and reads is none.
 pub(super) fn multi_read(
-    cx: &ReadContext<'_>,
+    cx: &mut ReadContext<'_>,
     body: &[u8],
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
@@ -118,7 +120,7 @@ pub(super) fn multi_read(
     whole
 }
 
-fn sub_read(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Result<(), ErrorCode> {
+fn sub_read(cx: &mut ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Result<(), ErrorCode> {
     let (MultiOp::GetData(request) | MultiOp::GetChildren(request)) = op else {
         return Err(ErrorCode::MarshallingError);
     };
@@ -126,13 +128,14 @@ fn sub_read(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Result<
         return Err(ErrorCode::MarshallingError);
     }
     match readable(cx, request) {
-        Ok((_, node)) => {
+        Ok((path, node)) => {
             MultiHeader { op: op.op().code(), done: false, err: 0 }.encode(out);
             if op.op() == OpCode::GetData {
                 out.buffer(node.data());
                 node.stat().encode(out);
+                (cx.on_read)(path, node.data().map_or(0, <[u8]>::len));
             } else {
-                names(&node, out);
+                (cx.on_read)(path, names(&node, out));
             }
         }
         Err(code) => {
@@ -143,11 +146,15 @@ fn sub_read(cx: &ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Result<
     Ok(())
 }
 
-fn names(node: &NodeRef<'_>, out: &mut Writer) {
+/// Writes the children's names; returns their bytes.
+fn names(node: &NodeRef<'_>, out: &mut Writer) -> usize {
     out.i32(node.child_count() as i32);
+    let mut bytes = 0;
     for name in node.children() {
         out.string(Some(name));
+        bytes += name.len();
     }
+    bytes
 }
 
 /// The znode of a request that must exist and be readable.

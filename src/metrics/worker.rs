@@ -15,8 +15,7 @@ pub struct Tally {
     pub bytes_received: i64,
     /// Packets to clients.
     pub packets_sent: i64,
-    /// Bytes of notifications.
-    pub watch_bytes: i64,
+    watch_bytes: i64,
     response_bytes: i64,
     response_sizes: Option<[i64; 3]>,
     reads: Batch,
@@ -36,9 +35,22 @@ impl Tally {
         self.updates.add(latency_ms);
     }
 
-    /// A reply of that many bytes was sent.
+    /// The reply to a request was sent; it has that many bytes behind its length.
     pub fn response(&mut self, bytes: i64) {
         self.response_bytes += bytes;
+        self.aside(bytes);
+    }
+
+    /// A notification was sent.
+    pub fn event(&mut self, bytes: i64) {
+        self.watch_bytes += bytes;
+        self.aside(bytes);
+    }
+
+    /// A reply out of turn was sent (a ping's, an auth packet's): Apache counts it among the
+    /// sizes only.
+    pub fn aside(&mut self, bytes: i64) {
+        self.packets_sent += 1;
         let [_, min, max] = self.response_sizes.unwrap_or([bytes; 3]);
         self.response_sizes = Some([bytes, min.min(bytes), max.max(bytes)]);
     }
@@ -163,6 +175,8 @@ mod tests {
         for bytes in [40, 16, 99, 20] {
             tally.response(bytes);
         }
+        tally.event(70);
+        tally.aside(20);
         tally.node_read("/app/n", 8);
         tally.node_read("/", 8);
         tally.node_written("/app/n", 8);
@@ -172,6 +186,7 @@ mod tests {
         assert_eq!(stats.packets_received.get(), 3);
         assert_eq!(metrics.bytes_received_count.get(), 100);
         assert_eq!(metrics.response_bytes.get(), 175);
+        assert_eq!((stats.packets_sent.get(), metrics.watch_bytes.get()), (6, 70));
         assert_eq!(stats.response_sizes.get(), [20, 16, 99]);
         assert_eq!((stats.request_latency.count(), stats.request_latency.sum()), (2, 12));
         assert_eq!(metrics.readlatency.basic().sum(), 2);

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 use super::histogram::Histogram;
+use super::rounding::four_decimals;
 use super::{Metric, Number, Sink};
-use crate::admin::java;
 
 /// avg, min, max, cnt and sum of what was added (Apache's `AvgMinMaxCounter`).
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl Basic {
     pub fn avg(&self) -> f64 {
         match self.count() {
             0 => 0.0,
-            count => java::four_decimals(self.sum() as f64 / count as f64),
+            count => four_decimals(self.sum() as f64 / count as f64),
         }
     }
 
