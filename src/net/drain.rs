@@ -16,9 +16,9 @@ use super::{handshake, WorkerMail};
 use crate::limits;
 use crate::metrics::{Basic, Metrics};
 use crate::pipeline::{reply, Effect, Item, WorkerEffects};
-use crate::session;
+use crate::session::{self, SessionSlot};
 use crate::tree::{Fired, Replica};
-use crate::types::{ConnId, EventKind, Now};
+use crate::types::{ConnId, EventKind, Now, Zxid};
 
 impl Worker {
     /// Empties the inbox. Needs the shared lock; leaves the connections that have new output in
@@ -147,23 +147,7 @@ impl Worker {
                 }
             }
             Effect::Opened { slot, timeout_ms, new } => {
-                let mut state = conn.state.borrow_mut();
-                let Phase::Opening { has_read_only } = state.phase else { return };
-                let id = slot.id();
-                let granted = Some((id, session::password(id), *timeout_ms));
-                reply::connected(&mut state.out, granted, has_read_only);
-                state.phase = Phase::Open { slot: Arc::clone(slot) };
-                let mut tally = self.tally.borrow_mut();
-                if let Some((zxid, received_ms)) = *new {
-                    let answer =
-                        Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };
-                    tally.update_answered(answer.note(&conn, now));
-                }
-                conn.stats.packets_sent(1);
-                tally.packets_sent += 1;
-                conn.stats.session.store(id.0, Ordering::Relaxed);
-                conn.stats.timeout_ms.store(*timeout_ms, Ordering::Relaxed);
-                conn.signal();
+                self.opened(&conn, slot, *timeout_ms, *new, now);
             }
             Effect::Refused => {
                 let mut state = conn.state.borrow_mut();
@@ -175,6 +159,34 @@ impl Worker {
             Effect::Close => conn.state.borrow_mut().close(),
         }
         self.mark_dirty(&conn);
+    }
+
+    /// The session of the connection's handshake exists. `new`: the zxid that made it, and when
+    /// the handshake was read.
+    fn opened(
+        &self,
+        conn: &Conn,
+        slot: &Arc<SessionSlot>,
+        timeout_ms: i32,
+        new: Option<(Zxid, i64)>,
+        now: Now,
+    ) {
+        let mut state = conn.state.borrow_mut();
+        let Phase::Opening { has_read_only } = state.phase else { return };
+        let id = slot.id();
+        let granted = Some((id, session::password(id), timeout_ms));
+        reply::connected(&mut state.out, granted, has_read_only);
+        state.phase = Phase::Open { slot: Arc::clone(slot) };
+        let mut tally = self.tally.borrow_mut();
+        if let Some((zxid, received_ms)) = new {
+            let answer = Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };
+            tally.update_answered(answer.note(conn, now));
+        }
+        conn.stats.packets_sent(1);
+        tally.packets_sent += 1;
+        conn.stats.session.store(id.0, Ordering::Relaxed);
+        conn.stats.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+        conn.signal();
     }
 }
 

@@ -13,7 +13,7 @@ use super::count::Count;
 use super::dirs;
 use super::driver::Driver;
 use super::exit::{ExitCode, Failure};
-use super::options::ServerOptions;
+use super::options::{Purge, ServerOptions};
 use super::purge_task::PurgeTask;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
@@ -55,27 +55,14 @@ impl Server {
         open_port: impl FnOnce() -> Result<Option<TcpListener>, Failure>,
     ) -> Result<Server, Failure> {
         let dirs = Dirs::new(&options.data_dir, options.data_log_dir.as_deref());
-        let recover = RecoverOptions {
-            tree: options.tree,
-            trust_empty_snapshot: options.trust_empty_snapshot,
-            create_dirs: options.create_dirs,
-            compression: options.compression,
-        };
         dirs::prepare(&dirs, options.create_dirs)?;
         let locks = dirs::lock(&dirs)?;
         let listener = open_port()?;
-        let began = clock::now();
-        let recovered = storage::recover(&RealDisk, &dirs, &recover).map_err(refused)?;
+        let (recovered, metrics) = recover(&dirs, &options)?;
         // From here on a signal is an orderly end; before, it may just kill, for nothing has
         // been promised to anybody yet and a long recovery should not hold it up.
         let signals = Signals::catch()
             .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
-        let took_ms = clock::now().mono_ms - began.mono_ms;
-        tell(&recovered, took_ms);
-        let metrics = Arc::new(Metrics::default());
-        metrics.dbinittime.add(took_ms);
-        metrics.startup_txns_loaded.add(recovered.report.txns as i64);
-        metrics.digest_mismatches_count.add(recovered.report.digest_mismatches as i64);
         let auth = Arc::new(auth);
         let now = clock::now();
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
@@ -96,7 +83,7 @@ impl Server {
             auth,
             clock::now,
             first_session,
-            metrics,
+            Arc::new(metrics),
             Arc::new(words),
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
@@ -112,14 +99,11 @@ impl Server {
             batch_max: options.batch_max,
             count,
         };
-        let purge = options.purge.map(|purge| PurgeTask::start(dirs, purge)).transpose();
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn_pipeline(driver)?,
             workers: spawn_workers(&shared, options.workers, seed)?,
-            purge: purge.map_err(|e| {
-                Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}"))
-            })?,
+            purge: start_purge(options.purge, dirs)?,
             shared,
             signals,
             listener,
@@ -157,6 +141,32 @@ impl Server {
             (_, Err(_)) => Err(Failure::new(ExitCode::Unexpected, "the pipeline panicked")),
         }
     }
+}
+
+/// Reads the directories and says in the log and in the metrics what was found.
+fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<(storage::Recovered, Metrics), Failure> {
+    let how = RecoverOptions {
+        tree: options.tree,
+        trust_empty_snapshot: options.trust_empty_snapshot,
+        create_dirs: options.create_dirs,
+        compression: options.compression,
+    };
+    let began = clock::now();
+    let recovered = storage::recover(&RealDisk, dirs, &how).map_err(refused)?;
+    let took_ms = clock::now().mono_ms - began.mono_ms;
+    tell(&recovered, took_ms);
+    let metrics = Metrics::default();
+    metrics.dbinittime.add(took_ms);
+    metrics.startup_txns_loaded.add(recovered.report.txns as i64);
+    metrics.digest_mismatches_count.add(recovered.report.digest_mismatches as i64);
+    Ok((recovered, metrics))
+}
+
+fn start_purge(purge: Option<Purge>, dirs: Dirs) -> Result<Option<PurgeTask>, Failure> {
+    purge
+        .map(|purge| PurgeTask::start(dirs, purge))
+        .transpose()
+        .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}")))
 }
 
 /// The id of the first session made here: by the clock, and behind every session that was made
