@@ -37,11 +37,12 @@ pub fn first_run() -> Result<ExitCode, Failure> {
     report(&findings);
     let server = start(config)?;
     let port = server.client_port().expect("the first run's configuration names a port");
+    let me = std::env::args().next().unwrap_or_else(|| "oxkeeper".to_owned());
     println!("oxkeeper serves ZooKeeper clients on port {port}; its data is in ./data");
     println!("Try, from another terminal:");
     println!("    echo srvr | nc localhost {port}");
-    println!("    oxkeeper bench --server localhost:{port}     (or zkCli.sh, kazoo, curator ...)");
-    println!("With a configuration of your own: oxkeeper serve PATH/zoo.cfg. Ctrl-C stops it.");
+    println!("    {me} bench --server localhost:{port}     (or zkCli.sh, kazoo, curator ...)");
+    println!("With a configuration of your own: {me} serve PATH/zoo.cfg. Ctrl-C stops it.");
     server.run()
 }
 

@@ -108,7 +108,9 @@ impl fmt::Display for RecoveryRefused {
         if let Some(zxid) = self.zxid {
             write!(f, ", zxid {zxid}")?;
         }
-        write!(f, ": {}. {}.", self.what, self.remedy())
+        // Some of Apache's words end with a mark of their own.
+        let stop = if self.what.ends_with('!') { "" } else { "." };
+        write!(f, ": {}{stop} {}.", self.what, self.remedy())
     }
 }
 
