@@ -364,6 +364,33 @@ fn a_signal_under_load_loses_nothing_that_was_answered() {
 }
 
 #[test]
+fn throttled_clients_are_all_served_and_told_when_they_waited_too_long() {
+    let create_by_many = |more: &str| -> Vec<i32> {
+        let dir = TempDir::new().unwrap();
+        let port = free_port();
+        let throttle = "request_throttle_max_requests=1\n";
+        let mut server = Server::of_lines(dir.path(), &lines(port, &format!("{throttle}{more}")));
+        let clients = (0..6).map(|_| Client::open(port)).enumerate();
+        let creators: Vec<_> = clients
+            .map(|(n, mut client)| {
+                std::thread::spawn(move || {
+                    let create = |i| client.create(&format!("/{n}-{i}"), b"", 0).unwrap();
+                    (0..20).map(create).collect::<Vec<i32>>()
+                })
+            })
+            .collect();
+        let answers = creators.into_iter().flat_map(|creator| creator.join().unwrap()).collect();
+        server.terminate();
+        answers
+    };
+    let patient = create_by_many("request_throttle_stall_time=1\n");
+    assert!(patient.len() == 120 && patient.iter().all(|err| *err == 0), "{patient:?}");
+    // -127: the request was not executed, the connection goes on.
+    let hasty = create_by_many("request_throttle_stall_time=20\nthrottled_op_wait_time=1\n");
+    assert!(hasty.len() == 120 && hasty.iter().all(|err| matches!(*err, 0 | -127)), "{hasty:?}");
+}
+
+#[test]
 fn a_slow_sync_is_told_in_apaches_words_and_old_files_are_purged_at_start() {
     let dir = TempDir::new().unwrap();
     let port = free_port();

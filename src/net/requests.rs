@@ -128,7 +128,12 @@ fn request(
 
 /// `throttled_op_wait_time`. Pings and the end of a session are never refused.
 fn has_waited_too_long(desk: &Desk<'_>, op: OpCode, received_ms: i64) -> bool {
-    let Some(max) = desk.shared.settings.requests.wait_ms_max else { return false };
+    let limits = &desk.shared.settings.requests;
+    if limits.in_pipeline_max == 0 {
+        // Waiting for anything but the throttler does not count, as in Apache.
+        return false;
+    }
+    let Some(max) = limits.wait_ms_max else { return false };
     desk.now.mono_ms - received_ms > max && !matches!(op, OpCode::Ping | OpCode::CloseSession)
 }
 
