@@ -77,8 +77,7 @@ pub(super) fn get_all_children_number(
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
     let request = parse::<PathRequest<'_>>(body)?;
-    let path = request.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
-    let node = cx.replica.node(cx.replica.find(path).ok_or(ErrorCode::NoNode)?);
+    let (path, node) = named(cx, request.path.as_deref())?;
     check(cx, &node, perms::READ)?;
     out.i32(cx.replica.descendant_count(path).ok_or(ErrorCode::NoNode)?);
     Ok(())
@@ -91,8 +90,7 @@ pub(super) fn get_acl(
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
     let request = parse::<PathRequest<'_>>(body)?;
-    let path = request.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
-    let node = cx.replica.node(cx.replica.find(path).ok_or(ErrorCode::NoNode)?);
+    let (_, node) = named(cx, request.path.as_deref())?;
     check(cx, &node, perms::READ | perms::ADMIN)?;
     let list = Arc::clone(node.acl());
     if check(cx, &node, perms::ADMIN).is_ok() {
@@ -162,10 +160,19 @@ fn readable<'a, 'r>(
     cx: &ReadContext<'a>,
     request: &'r PathWatchRequest<'_>,
 ) -> Result<(&'r str, NodeRef<'a>), ErrorCode> {
-    let path = request.path.as_deref().ok_or(ErrorCode::MarshallingError)?;
-    let node = cx.replica.node(cx.replica.find(path).ok_or(ErrorCode::NoNode)?);
+    let (path, node) = named(cx, request.path.as_deref())?;
     check(cx, &node, perms::READ)?;
     Ok((path, node))
+}
+
+/// The znode a request names.
+fn named<'a, 'r>(
+    cx: &ReadContext<'a>,
+    path: Option<&'r str>,
+) -> Result<(&'r str, NodeRef<'a>), ErrorCode> {
+    let path = path.ok_or(ErrorCode::MarshallingError)?;
+    let id = cx.replica.find(path).ok_or(ErrorCode::NoNode)?;
+    Ok((path, cx.replica.node(id)))
 }
 
 pub(super) fn check(
