@@ -51,7 +51,7 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
         desk.asks.push(Ask::Write(new_session(conn, state, session, timeout_ms, now)));
     } else {
         let session = SessionId(request.session_id);
-        if request.password != Some(&session::password(session)[..]) {
+        if !session::password_matches(session, request.password.unwrap_or_default()) {
             tracing::warn!("Incorrect password from {} for session {session}", conn.stats.peer);
             return refuse(desk.tally, conn, state, has_read_only);
         }

@@ -231,7 +231,7 @@ impl Peer {
             None => Outcome::NotResumed { conn },
         };
         let op = OpCode::CreateSession;
-        self.batch.entries.push(Entry { origin: None, session, op, outcome });
+        self.batch.entries.push(Entry { origin: None, op, outcome });
     }
 
     fn handle_persisted(&mut self, upto: u64) {

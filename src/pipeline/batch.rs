@@ -7,7 +7,7 @@ use jute::{ErrorCode, OpCode};
 
 use super::request::Origin;
 use crate::session::SessionSlot;
-use crate::types::{ConnId, SessionId, Zxid};
+use crate::types::{ConnId, Zxid};
 
 /// Requests in order, with the bytes of those that became transactions. The bytes are what the
 /// log stores and what a leader proposes: encoded once, shared from here on.
@@ -21,7 +21,6 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Entry {
     pub origin: Option<Origin>,
-    pub session: SessionId,
     pub op: OpCode,
     pub outcome: Outcome,
 }

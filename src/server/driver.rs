@@ -111,20 +111,17 @@ impl Driver {
             }
             let Some(upto) = appended else { return Ok(()) };
             let syncing = clock::now();
-            self.sync()?;
+            self.log.sync()?;
             let synced = clock::now();
+            self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
             let replica = self.shared.replica.read().expect("only this thread writes it");
             self.peer.handle(synced, &replica, Input::Persisted { upto });
         }
     }
 
-    /// Makes the log durable; warns of a slow disk in Apache's words (`FileTxnLog.commit`), down
-    /// to the missing blank.
-    fn sync(&mut self) -> Result<(), StorageError> {
-        let began = clock::now().mono_ms;
-        self.log.sync()?;
-        let took_ms = clock::now().mono_ms - began;
+    /// Warns of a slow disk in Apache's words (`FileTxnLog.commit`), down to the missing blank.
+    fn warn_of_slow_disk(&self, took_ms: i64) {
         if took_ms > self.fsync_warning_ms {
             tracing::warn!(
                 "fsync-ing the write ahead log in SyncThread:0 took {took_ms}ms which will \
@@ -133,13 +130,12 @@ impl Driver {
                 self.log.current_bytes()
             );
         }
-        Ok(())
     }
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
         let workers = self.shared.inboxes.len();
-        let effects = {
+        let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");
             let now = clock::now();
             let count = &mut self.count;
@@ -162,7 +158,7 @@ impl Driver {
         }
         let replica = self.shared.replica.read().expect("only this thread writes it");
         let changes_before = self.peer.outstanding_changes();
-        self.peer.handle(clock::now(), &replica, Input::Applied { zxid: effects });
+        self.peer.handle(clock::now(), &replica, Input::Applied { zxid: last_zxid });
         self.count.retired(changes_before - self.peer.outstanding_changes());
     }
 

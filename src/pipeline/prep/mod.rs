@@ -101,12 +101,7 @@ impl Prep {
             Ok((zxid, record)) => Outcome::Txn { zxid, record, effect },
             Err(code) => Outcome::Refused(code),
         };
-        out.entries.push(Entry {
-            origin: request.origin,
-            session: request.session,
-            op: request.op,
-            outcome,
-        });
+        out.entries.push(Entry { origin: request.origin, op: request.op, outcome });
     }
 
     /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
