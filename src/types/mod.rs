@@ -2,11 +2,13 @@
 
 mod event;
 mod path;
+mod txn;
 
 use std::fmt;
 
 pub use event::{EventKind, Table};
 pub use path::{parent_and_name, validate as validate_path, PathError};
+pub use txn::LoggedTxn;
 
 /// A transaction's number: epoch in the upper 32 bits, counter in the lower. Signed as on the
 /// wire; -1 says "none" and sorts before every transaction.
