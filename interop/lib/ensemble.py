@@ -277,7 +277,7 @@ class Ensemble:
         self[sid].become(kind)
         self.start(sid)
 
-    def show_logs(self, lines=25):
+    def show_logs(self, lines=12):
         """Prints the end of every member's log."""
         for member in self.members:
             tail = member.log_tail(lines).replace("\n", "\n    ")
