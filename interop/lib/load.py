@@ -37,6 +37,7 @@ class Writer(threading.Thread):
         self.sessions = []
         self.expired = 0
         self.problem = None
+        self.wanted = None
         self.ending = threading.Event()
 
     def run(self):
@@ -48,12 +49,24 @@ class Writer(threading.Thread):
                 zxid = self.must_write(create(f"{self.path}/{number}", b"%d" % number))
                 if zxid is not None:
                     self.acked.append((number, zxid, time.monotonic()))
+                self.follow_order()
                 if self.pause_s:
                     self.ending.wait(self.pause_s)
         except (RuntimeError, ValueError) as error:
             self.problem = f"{self.path}: {error}"
         if self.session is not None:
             self.session.drop()
+
+    def move_to(self, address):
+        """Asks the writer to go on at another member after its next write."""
+        self.wanted = address
+
+    def follow_order(self):
+        """Leaves the member if the writer was asked to."""
+        wanted, self.wanted = self.wanted, None
+        if wanted is not None and wanted != self.address:
+            self.disconnect()
+            self.address = wanted
 
     def must_write(self, request):
         """Repeats the request until it is done; returns its zxid, 0 if it was found done, None if
@@ -110,12 +123,15 @@ class Writer(threading.Thread):
 
     def longest_gap(self, since, until):
         """The longest time in s without an acknowledgement between two moments."""
-        times = [at for _, _, at in self.acked if since <= at <= until]
+        times = [at for _, _, at in list(self.acked) if since <= at <= until]
         return max(b - a for a, b in zip([since, *times], [*times, until]))
 
     def first_after(self, moment):
         """When the first write was acknowledged that was sent after `moment`, or None."""
-        return next((at for _, _, at in self.acked if at > moment), None)
+        last = self.acked[-1:]
+        if not last or last[0][2] <= moment:
+            return None
+        return next(at for _, _, at in list(self.acked) if at > moment)
 
 
 def start_writers(members, count=3, prefix="/load", **more):
@@ -133,6 +149,16 @@ def start_writers(members, count=3, prefix="/load", **more):
     return writers
 
 
+def spread(writers, members):
+    """Lets each writer go on at a member of its own, and waits until it has."""
+    for number, writer in enumerate(writers):
+        writer.move_to(members[number % len(members)].address)
+    since, deadline = time.monotonic(), time.monotonic() + 10
+    while not all(one.first_after(since + 0.1) for one in writers):
+        assert time.monotonic() < deadline, "the writers do not move"
+        time.sleep(0.02)
+
+
 def end_writers(writers):
     """Ends all; returns what went wrong with one of them, or None."""
     for one in writers:
@@ -144,14 +170,15 @@ def end_writers(writers):
 
 def lost_writes(member, writers):
     """What of the writers' acknowledged work a member does not show, or None."""
+    promised = [(writer.path, list(writer.acked)) for writer in writers]
     with Session(member.address) as session:
         session.must(sync("/"))
-        for writer in writers:
-            reader = session.must(get_children(writer.path))
+        for path, acked in promised:
+            reader = session.must(get_children(path))
             names = {name.decode() for name in reader.vector(reader.buf)}
-            missing = [number for number, _, _ in writer.acked if str(number) not in names]
+            missing = [number for number, _, _ in acked if str(number) not in names]
             if missing:
-                return (f"{member.name}: {writer.path}: {len(missing)} of {len(writer.acked)} "
+                return (f"{member.name}: {path}: {len(missing)} of {len(acked)} "
                         f"acknowledged writes are gone, first {missing[0]}")
     return None
 
