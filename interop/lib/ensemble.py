@@ -311,7 +311,8 @@ class Place(Ensemble):
         }[role]
         # What a client suite expects of a server is what its own cfg says, or the default.
         as_alone = {"maxSessionTimeout": None, "extendedTypesEnabled": None}
-        super().__init__(kinds, {**as_alone, **(cfg or {})}, properties)
+        seldom = {"znode.container.checkIntervalMs": "60000"}
+        super().__init__(kinds, {**as_alone, **(cfg or {})}, {**seldom, **(properties or {})})
         self.role = role
         self.member = self.members[0 if role == "follower" else 2]
 
