@@ -2,7 +2,7 @@
 //! findings worth a line at start. Files are read by a function that the caller brings.
 //!
 //! The way of a value: [`properties`] (grammar) and [`jvmflags`] -> [`settings`] (which of them
-//! wins, by the table in [`keys`]) -> [`values`], [`auth`] and [`ensemble`] (what they mean).
+//! wins, by the table in [`keys`]) -> [`values`], [`auth`], [`quorum`] and [`ensemble`] (what they mean).
 
 pub mod auth;
 pub mod ensemble;
@@ -12,6 +12,7 @@ pub mod jvmflags;
 pub mod keys;
 pub mod members;
 pub mod properties;
+pub mod quorum;
 pub mod settings;
 pub mod values;
 
@@ -22,6 +23,7 @@ pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
 pub use members::{HostPort, Member, Members, PeerRole};
+pub use quorum::Quorum;
 pub use settings::{Secret, Settings};
 pub use values::{
     Admin, ClientLimits, ConnectionThrottle, DataDirs, FourLetterWords, Metrics, Network,
@@ -55,6 +57,7 @@ pub struct Config {
     pub admin: Admin,
     pub metrics: Metrics,
     pub ensemble: Ensemble,
+    pub quorum: Quorum,
     /// What was said, key by key, for those who need more than the values above.
     pub settings: Settings,
 }
@@ -186,6 +189,7 @@ impl Config {
             auth: Auth::read(reader)?,
             admin: Admin::read(reader)?,
             ensemble,
+            quorum: Quorum::read(reader)?,
             settings: Settings::default(),
         })
     }

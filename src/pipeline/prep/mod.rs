@@ -64,12 +64,13 @@ struct Op<'a> {
 }
 
 impl Prep {
-    /// Goes on behind what `replica` has applied.
-    pub fn new(options: PrepOptions, replica: &Replica, seed: u64) -> Self {
+    /// Goes on behind what `replica` has applied. `last` is the zxid before the first one given
+    /// out: the replica's, or the beginning of a new leader's epoch.
+    pub fn new(options: PrepOptions, replica: &Replica, last: Zxid, seed: u64) -> Self {
         Prep {
             options,
             overlay: Overlay::new(seed),
-            last_zxid: replica.last_zxid(),
+            last_zxid: last,
             digest: replica.digest(),
         }
     }
@@ -105,7 +106,8 @@ impl Prep {
     }
 
     /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
-    /// is none takes one all the same, as Apache's clients are used to.
+    /// is none takes one all the same, as Apache's clients are used to; and so does whatever a
+    /// learner has forwarded, for it waits for the transaction.
     fn txn_of(
         &mut self,
         cx: &Context<'_>,
@@ -115,6 +117,7 @@ impl Prep {
         let body: &[u8] = &request.body;
         let parsed = match Parsed::read(request.op, body) {
             Ok(parsed) => parsed,
+            Err(_) if request.origin.is_none() => Parsed::Unreadable,
             Err(DecodeError::Null) => return Err(ErrorCode::MarshallingError),
             Err(_) if request.op == OpCode::Multi => Parsed::Unreadable,
             Err(_) => return Err(ErrorCode::MarshallingError),
@@ -131,7 +134,7 @@ impl Prep {
         });
         let header = TxnHeader {
             client_id: request.session.0,
-            cxid: request.origin.map_or(0, |o| o.xid),
+            cxid: request.cxid,
             zxid: zxid.0,
             time_ms: cx.now.wall_ms,
             kind: txn.kind(),
@@ -209,6 +212,15 @@ impl Prep {
     fn is_session_owned(&self, stat: &StatPersisted) -> bool {
         matches!(self.options.owners.read(stat.ephemeral_owner), Owner::Session(_))
     }
+}
+
+/// Whether a write's or sync's body can be parsed: what can't be must not leave this server.
+pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), ErrorCode> {
+    let read = match op {
+        OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(drop),
+        _ => Parsed::read(op, body).map(drop),
+    };
+    read.map_err(|_| ErrorCode::MarshallingError)
 }
 
 /// A write's body, parsed.
