@@ -134,6 +134,11 @@ class Server:
 
     def start(self):
         """Starts the process and returns self when `srvr` is answered with a mode."""
+        self.launch()
+        return self.await_serving()
+
+    def launch(self):
+        """Starts the process and does not wait."""
         self.write_cfg()
         command, environment = self.command()
         with open(self.log, "ab") as log:
@@ -141,6 +146,9 @@ class Server:
                 command, cwd=self.home, env=environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )
+
+    def await_serving(self):
+        """Returns self when `srvr` is answered with a mode; ends the process if that never comes."""
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
