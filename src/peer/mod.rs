@@ -22,8 +22,8 @@ use bytes::Bytes;
 use jute::{ErrorCode, OpCode};
 
 use crate::auth::Auth;
-use crate::pipeline::SessionEffect;
-use crate::pipeline::{Ask, Batch, Context, Entry, Outcome, Prep, PrepOptions, Request};
+use crate::pipeline::{Ask, Batch, BatchBuilder, Context, Outcome, Prep, PrepOptions};
+use crate::pipeline::{Request, SessionEffect};
 use crate::session::SessionTable;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
@@ -79,7 +79,7 @@ pub struct Peer {
     sessions: SessionTable,
     reaper: Reaper,
     /// What has been prepared since the last output.
-    batch: Batch,
+    batch: BatchBuilder,
     /// Appended, not known to be durable: token and batch.
     unsynced: VecDeque<(u64, Arc<Batch>)>,
     outputs: VecDeque<Output>,
@@ -113,7 +113,7 @@ impl Peer {
             rng: options.seed | 1,
             auth,
             sessions,
-            batch: Batch::default(),
+            batch: BatchBuilder::default(),
             unsynced: VecDeque::new(),
             outputs: VecDeque::new(),
             last_token: 0,
@@ -149,7 +149,7 @@ impl Peer {
         if self.batch.is_empty() {
             return None;
         }
-        let batch = Arc::new(std::mem::take(&mut self.batch));
+        let batch = Arc::new(self.batch.seal());
         let txns = batch.records().count() as u64;
         if txns == 0 && self.unsynced.is_empty() {
             // Only refusals, and nothing in front of them: nothing to make durable.
@@ -230,8 +230,7 @@ impl Peer {
             }
             None => Outcome::NotResumed { conn },
         };
-        let op = OpCode::CreateSession;
-        self.batch.entries.push(Entry { origin: None, op, outcome });
+        self.batch.push(None, OpCode::CreateSession, outcome);
     }
 
     fn handle_persisted(&mut self, upto: u64) {
@@ -317,6 +316,7 @@ fn server_made(session: SessionId, op: OpCode, body: &[u8]) -> Request {
     Request {
         session,
         origin: None,
+        cxid: 0,
         op,
         body: Bytes::copy_from_slice(body),
         identities: Arc::from([]),

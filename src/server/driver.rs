@@ -14,6 +14,7 @@ use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
 use crate::storage::{StorageError, TxnLog};
+use crate::zab::Event;
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
@@ -41,9 +42,11 @@ impl Driver {
     /// Runs until the server stops, or until the log can't be trusted any more: then nothing is
     /// answered that was not on disk before.
     pub fn run(mut self) -> Result<(), StorageError> {
-        let mut asks: Vec<Ask> = Vec::new();
+        let (mut asks, mut events): (Vec<Ask>, Vec<Event>) = Default::default();
         loop {
-            self.shared.asks.take(&mut asks, self.patience());
+            self.shared.asks.take(&mut asks, &mut events, self.patience());
+            // A lone server hears of no others.
+            events.clear();
             let stopping = self.shared.is_stopping();
             while !asks.is_empty() {
                 let rest = asks.split_off(asks.len().min(self.batch_max));

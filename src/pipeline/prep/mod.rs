@@ -11,7 +11,7 @@ mod session;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
-use super::batch::{Batch, Entry, Outcome, SessionEffect};
+use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
 use crate::auth::Auth;
@@ -95,23 +95,22 @@ impl Prep {
         cx: &Context<'_>,
         request: &Request,
         effect: SessionEffect,
-        out: &mut Batch,
+        out: &mut BatchBuilder,
     ) {
-        let outcome = match self.txn_of(cx, request, out) {
-            Ok((zxid, record)) => Outcome::Txn { zxid, record, effect },
-            Err(code) => Outcome::Refused(code),
-        };
-        out.entries.push(Entry { origin: request.origin, op: request.op, outcome });
+        if let Err(code) = self.append_txn(cx, request, effect, out) {
+            out.push(request.origin, request.op, Outcome::Refused(code));
+        }
     }
 
     /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
     /// is none takes one all the same, as Apache's clients are used to.
-    fn txn_of(
+    fn append_txn(
         &mut self,
         cx: &Context<'_>,
         request: &Request,
-        out: &mut Batch,
-    ) -> Result<(Zxid, std::ops::Range<usize>), ErrorCode> {
+        effect: SessionEffect,
+        out: &mut BatchBuilder,
+    ) -> Result<(), ErrorCode> {
         let body: &[u8] = &request.body;
         let parsed = match Parsed::read(request.op, body) {
             Ok(parsed) => parsed,
@@ -131,20 +130,20 @@ impl Prep {
         });
         let header = TxnHeader {
             client_id: request.session.0,
-            cxid: request.origin.map_or(0, |o| o.xid),
+            cxid: request.cxid,
             zxid: zxid.0,
             time_ms: cx.now.wall_ms,
             kind: txn.kind(),
         };
         let digest = TxnDigest { version: tree::DIGEST_VERSION, tree_digest: self.digest as i64 };
-        let record = out.append(|w| {
+        out.encode(request.origin, request.op, (zxid, effect), |w| {
             header.encode(w);
             txn.encode(w);
             if digested {
                 digest.encode(w);
             }
         });
-        Ok((zxid, record))
+        Ok(())
     }
 
     fn judge<'b>(
