@@ -29,6 +29,8 @@ impl Worker {
                 WorkerMail::Effects { fired, effects } => {
                     self.effects(replica, &fired, effects, now);
                 }
+                WorkerMail::Serve(serving) => self.start_serving(serving),
+                WorkerMail::StopServing(next) => self.stop_serving(next),
                 WorkerMail::Accepted(stream, peer) => self.accepted(stream, peer, now),
                 WorkerMail::Watches(wanted, asked) => {
                     // Whoever asked may be gone.
@@ -100,14 +102,16 @@ impl Worker {
     }
 
     fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
-        if matches!(item.effect, Effect::Reply { .. } | Effect::Opened { .. } | Effect::Refused) {
-            self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let is_past = self.is_past(item.conn);
+        let answers = match &item.effect {
+            Effect::Reply { origin, .. } => Some(i64::from(origin.large_bytes)),
+            Effect::Opened { .. } | Effect::Refused => Some(0),
+            Effect::Close => None,
+        };
+        if let (Some(large_bytes), false) = (answers, is_past) {
+            self.in_pipeline.leave(&self.shared.in_pipeline, large_bytes);
         }
-        if let Effect::Reply { origin, .. } = &item.effect {
-            let large = i64::from(origin.large_bytes);
-            self.shared.large_bytes.fetch_sub(large, Ordering::Relaxed);
-        }
-        let Some(conn) = self.find(item.conn) else {
+        let Some(conn) = self.find(item.conn).filter(|_| !is_past) else {
             if matches!(item.effect, Effect::Reply { .. }) {
                 self.shared.metrics.stale_replies.add(1);
             }
@@ -127,7 +131,11 @@ impl Worker {
                     zxid: *zxid,
                     received_ms: origin.received_ms,
                 };
-                tally.update_answered(answer.note(&conn, now));
+                let latency_ms = answer.note(&conn, now);
+                match op {
+                    OpCode::Sync => tally.read_answered(latency_ms),
+                    _ => tally.update_answered(latency_ms),
+                }
                 if *then_close {
                     state.close();
                 }
@@ -139,6 +147,8 @@ impl Worker {
                     watches: &mut watches,
                     asks: &mut asks,
                     tally: &mut tally,
+                    in_pipeline: &self.in_pipeline,
+                    serving: self.serving(),
                     now,
                 };
                 requests::unpark(&mut desk, &conn, &mut state);

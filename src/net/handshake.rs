@@ -2,7 +2,6 @@
 //! `ZooKeeperServer.processConnectRequest`). The order of the refusals is Apache's, but that the
 //! password is checked before anything happens to the connection that holds the session.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use jute::{Decode, OpCode};
 
 use super::conn::{Conn, Phase, State};
 use super::requests::Desk;
+use super::serving::Serving;
 use crate::metrics::Tally;
 use crate::pipeline::{reply, Ask, Origin, Request};
 use crate::session::{self, SessionCost};
@@ -19,6 +19,10 @@ use crate::types::{Now, SessionId, Zxid};
 /// Takes the handshake in: leaves the connection opening, refused or closed.
 pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: &[u8]) {
     let (shared, now) = (desk.shared, desk.now);
+    if desk.serving == Serving::No {
+        tracing::info!("Closing {}: this server serves no clients now", conn.stats.peer);
+        return state.close();
+    }
     let Ok(request) = ConnectRequest::from_bytes(frame) else {
         tracing::warn!("Closing {}: its first frame is no connect request", conn.stats.peer);
         return state.close();
@@ -30,15 +34,15 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
         return state.close();
     }
     shared.metrics.connection_request_count.add(1);
-    let last_applied = shared.last_applied();
-    if Zxid(request.last_zxid_seen) > last_applied {
+    let last_zxid = shared.last_told();
+    if Zxid(request.last_zxid_seen) > last_zxid {
         tracing::info!(
             "Refusing session {:#x} request for client {} as it has seen zxid {:#x} our last \
              zxid is {} client must try another server",
             request.session_id,
             conn.stats.peer,
             request.last_zxid_seen,
-            last_applied,
+            last_zxid,
         );
         return state.close();
     }
@@ -47,7 +51,7 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
     let max = shared.settings.max_session_timeout_ms;
     let timeout_ms = request.timeout_ms.clamp(min, max.max(min));
     if request.session_id == 0 {
-        let session = SessionId(shared.next_session.fetch_add(1, Ordering::Relaxed));
+        let session = shared.session_ids.allocate();
         desk.asks.push(Ask::Write(new_session(conn, state, session, timeout_ms, now)));
     } else {
         let session = SessionId(request.session_id);
@@ -58,7 +62,7 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
         shared.metrics.connection_revalidate_count.add(1);
         desk.asks.push(Ask::Resume { session, conn: conn.stats.id, timeout_ms });
     }
-    shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    desk.in_pipeline.enter(&shared.in_pipeline, 0);
     state.phase = Phase::Opening { has_read_only };
 }
 
@@ -85,6 +89,7 @@ fn new_session(
             received_ms: now.mono_ms,
             large_bytes: 0,
         }),
+        cxid: 0,
         op: OpCode::CreateSession,
         body: Bytes::new(),
         identities: Arc::clone(&state.identities),

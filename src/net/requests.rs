@@ -1,6 +1,5 @@
 //! From a frame to a reply, a place in the lane, or an ask to the pipeline.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,11 +7,12 @@ use jute::proto::{AuthPacket, RequestHeader, SaslToken};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::conn::{Conn, Phase, State};
+use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
 use crate::metrics::Tally;
 use crate::pipeline::finalize::{self, ReadContext};
-use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict};
+use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict, Way};
 use crate::session::SessionSlot;
 use crate::tree::Replica;
 use crate::types::{Now, Zxid};
@@ -33,7 +33,20 @@ pub(super) struct Desk<'a> {
     pub watches: &'a mut WatchTable,
     pub asks: &'a mut Vec<Ask>,
     pub tally: &'a mut Tally,
+    pub in_pipeline: &'a InPipeline,
+    pub serving: Serving,
     pub now: Now,
+}
+
+impl Desk<'_> {
+    /// Who deals with a request. A sync has something to wait for only in an ensemble.
+    fn way(&self, op: OpCode) -> Way {
+        if op.is_write() || (op == OpCode::Sync && self.serving.is_member()) {
+            Way::Pipeline
+        } else {
+            Way::Here
+        }
+    }
 }
 
 /// Whether a frame could be dealt with.
@@ -91,7 +104,8 @@ fn request(
 ) -> Dealt {
     let Phase::Open { slot } = &state.phase else { return Dealt::Done };
     let slot = Arc::clone(slot);
-    let is_plain_read = !op.is_write() && op != OpCode::Ping;
+    let way = desk.way(op);
+    let is_plain_read = way == Way::Here && op != OpCode::Ping;
     if is_plain_read && desk.replica.is_none() && state.lane.outstanding() == 0 {
         return Dealt::NeedsReplica;
     }
@@ -111,15 +125,15 @@ fn request(
         desk.tally.read_answered(latency_ms);
         return Dealt::Done;
     }
-    match state.lane.admit(op) {
+    match state.lane.admit(op, way) {
         Verdict::Run => run(desk, conn, state, &slot, op, xid, body, received_ms),
         Verdict::Submit => {
             let body = Bytes::copy_from_slice(body);
-            submit(desk, conn, state, &slot, Parked { xid, op, body, received_ms });
+            submit(desk, conn, state, &slot, Parked { xid, op, way, body, received_ms });
         }
         Verdict::Wait => {
             let body = Bytes::copy_from_slice(body);
-            state.lane.park(Parked { xid, op, body, received_ms });
+            state.lane.park(Parked { xid, op, way, body, received_ms });
         }
         Verdict::Drop => {}
     }
@@ -189,13 +203,13 @@ fn run(
 }
 
 fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
-    let Parked { xid, op, body, received_ms } = parked;
-    desk.shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    let Parked { xid, op, body, received_ms, way: _ } = parked;
     let large_bytes = desk.shared.large_size(body.len() + REQUEST_HEADER_BYTES) as u32;
-    desk.shared.large_bytes.fetch_add(i64::from(large_bytes), Ordering::Relaxed);
+    desk.in_pipeline.enter(&desk.shared.in_pipeline, i64::from(large_bytes));
     desk.asks.push(Ask::Write(Request {
         session: slot.id(),
         origin: Some(Origin { conn: conn.stats.id, xid, received_ms, large_bytes }),
+        cxid: xid,
         op,
         body,
         identities: Arc::clone(&state.identities),

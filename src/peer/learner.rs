@@ -145,7 +145,7 @@ impl Learner {
 
     /// The sessions heard of since the last call, for the answer to a PING: the leader expires
     /// the others. Sessions whose connection is gone are forgotten here; they live on there.
-    pub fn touched(&mut self, now: Now) -> Bytes {
+    pub fn touched(&mut self, now: Now) -> Vec<u8> {
         let since_ms = self.told_ms;
         self.told_ms = now.mono_ms;
         let mut touched = Touched::default();
@@ -158,7 +158,7 @@ impl Learner {
             heard || slot.conn().is_some()
         });
         touched.sessions.sort_unstable_by_key(|session| session.session_id);
-        Bytes::from(touched.to_bytes())
+        touched.to_bytes()
     }
 
     /// Requests that wait for the leader.

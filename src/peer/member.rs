@@ -34,7 +34,8 @@ impl Peer {
             zab::Output::LocalSynced { tag } => self.synced_here(tag),
             zab::Output::PingWanted { zxid } => {
                 if let (Duty::Learner(learner), Some(zab)) = (&mut self.duty, &mut self.zab) {
-                    zab.pong(zxid, learner.touched(view.now));
+                    let touched = learner.touched(view.now);
+                    zab.pong(zxid, &touched);
                 }
             }
             zab::Output::LearnerGone { sid } => {
@@ -61,19 +62,19 @@ impl Peer {
     }
 
     /// A learner's client asks: the leader must hear of it.
-    pub(super) fn forward(&mut self, now: Now, ask: Ask) {
+    pub(super) fn forward(&mut self, ask: Ask) {
         let (Duty::Learner(learner), Some(zab)) = (&mut self.duty, &mut self.zab) else { return };
         match ask {
             Ask::Write(request) => {
                 let (packet, refused) = learner.write(request);
                 if let Some(packet) = packet {
-                    zab.send_to_leader(now.mono_ms, packet);
+                    zab.send_to_leader(packet);
                 }
                 self.answer(refused.into_iter().collect());
             }
             Ask::Resume { session, conn, timeout_ms } => {
                 let packet = learner.resume(session, conn, timeout_ms);
-                zab.send_to_leader(now.mono_ms, packet);
+                zab.send_to_leader(packet);
             }
         }
     }
@@ -85,7 +86,7 @@ impl Peer {
         self.in_flight.clear();
         self.syncing.clear();
         self.duty = match role {
-            Role::Looking => Duty::None,
+            Role::Leaving | Role::Looking => Duty::None,
             Role::Leading { epoch } => {
                 let first = Zxid::new(epoch, 0);
                 Duty::Primary(Box::new(Primary::new(&self.options, &self.auth, view, first)))

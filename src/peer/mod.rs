@@ -261,7 +261,7 @@ impl Peer {
             (Duty::Primary(primary), Ask::Write(request)) => {
                 primary.write(view, &request, Owner::Here);
             }
-            (Duty::Learner(_), ask) => self.forward(view.now, ask),
+            (Duty::Learner(_), ask) => self.forward(ask),
         }
     }
 

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use jute::multi::MultiHeader;
-use jute::proto::{ConnectResponse, ReplyHeader, WatcherEvent};
+use jute::proto::{ConnectResponse, PathRequest, ReplyHeader, WatcherEvent};
 use jute::txn::Txn;
-use jute::{Encode, ErrorCode, OpCode, Writer};
+use jute::{Decode, Encode, ErrorCode, OpCode, Writer};
 
 use crate::tree::Applied;
 use crate::types::{SessionId, Zxid};
@@ -39,6 +39,14 @@ pub fn header_only(w: &mut Writer, xid: i32, zxid: Zxid, code: ErrorCode) {
     let at = w.begin_frame();
     ReplyHeader { xid, zxid: zxid.0, err: code.code() }.encode(w);
     w.end_frame(at);
+}
+
+/// The answer to a sync: its path, whatever that is.
+pub fn synced(w: &mut Writer, xid: i32, zxid: Zxid, body: &[u8]) {
+    match PathRequest::from_bytes(body) {
+        Ok(request) => frame(w, xid, zxid, Ok(()), |w| request.encode(w)),
+        Err(_) => header_only(w, xid, zxid, ErrorCode::MarshallingError),
+    }
 }
 
 /// A watch's notification. `zxid` is the change's, or -1 when the client is caught up.

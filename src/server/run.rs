@@ -21,11 +21,10 @@ use crate::admin::{environment, Conf};
 use crate::auth::Auth;
 use crate::disk::{DirectoryLock, RealDisk};
 use crate::metrics::Metrics;
-use crate::net::{self, SessionDesk, Shared};
+use crate::net::{self, Serving, SessionDesk, Shared};
 use crate::peer::Peer;
-use crate::session;
+use crate::session::SessionIds;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, StorageError, TxnLog};
-use crate::tree::Replica;
 
 /// The top byte of a standalone server's session ids.
 const SERVER_ID: u8 = 1;
@@ -68,7 +67,8 @@ impl Server {
         let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
         let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_zxid);
         // The wall clock, so that ids don't come again after a reboot.
-        let first_session = first_session(&recovered.replica, now.wall_ms);
+        let known = recovered.replica.sessions().map(|(id, _)| id);
+        let session_ids = SessionIds::new(SERVER_ID, now.wall_ms, known);
         let with_digest = options.tree.digest_enabled;
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
@@ -82,10 +82,11 @@ impl Server {
             options.workers,
             auth,
             clock::now,
-            first_session,
+            session_ids,
             Arc::new(metrics),
             Arc::new(words),
         ));
+        shared.serve(Serving::Standalone, None);
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let driver = Driver {
@@ -167,15 +168,6 @@ fn start_purge(purge: Option<Purge>, dirs: Dirs) -> Result<Option<PurgeTask>, Fa
         .map(|purge| PurgeTask::start(dirs, purge))
         .transpose()
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}")))
-}
-
-/// The id of the first session made here: by the clock, and behind every session that was made
-/// here before, should the clock have gone back.
-fn first_session(replica: &Replica, wall_ms: i64) -> i64 {
-    let by_clock = session::initial_session_id(SERVER_ID, wall_ms).0;
-    let ours = |id: &i64| (id >> 56) as u8 == SERVER_ID;
-    let last = replica.sessions().map(|(id, _)| id.0).filter(ours).max();
-    last.map_or(by_clock, |last| by_clock.max(last + 1))
 }
 
 /// The main thread's runtime, and the signals that it waits for.

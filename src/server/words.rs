@@ -12,14 +12,14 @@ use crate::admin::{
     ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
 use crate::metrics::Gauges;
-use crate::net::{ConnStats, Question, Shared, WatchReport, WatchesWanted, Words};
+use crate::net::{ConnStats, Question, Serving, Shared, WatchReport, WatchesWanted, Words};
 use crate::session::next_tick;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
 use crate::watch::{summarize, WatchSummary};
 use jute::OpCode;
 
-/// Answers the words of a standalone server.
+/// Answers the words.
 pub(super) struct LiveWords {
     whitelist: Whitelist,
     backstage: Backstage,
@@ -52,7 +52,7 @@ impl LiveWords {
     fn view(&self, word: Word, shared: &Shared, question: &Question<'_>) -> View {
         let now = (shared.clock)();
         let mut view = View {
-            role: (!shared.is_stopping()).then_some(Role::Standalone),
+            role: if shared.is_stopping() { None } else { role(shared.serving()) },
             version: version(),
             trace_mask: self.trace_mask.load(Relaxed),
             zone: Zone::default(),
@@ -75,7 +75,7 @@ impl LiveWords {
         match fact {
             Fact::Stats => {
                 view.stats = traffic(shared);
-                view.last_zxid = shared.last_applied();
+                view.last_zxid = shared.last_told();
                 view.node_count = read(shared, Replica::node_count);
             }
             Fact::Connections => {
@@ -108,7 +108,7 @@ impl LiveWords {
         let replica = shared.replica.read().unwrap_or_else(PoisonError::into_inner);
         let mut gauges = Gauges {
             num_alive_connections: shared.registry.len() as i64,
-            outstanding_requests: shared.outstanding.load(Relaxed),
+            outstanding_requests: shared.in_pipeline.requests.load(Relaxed),
             connection_drop_probability: shared.drop_probability(),
             uptime: now.mono_ms - self.started_ms,
             znode_count: replica.node_count() as i64,
@@ -159,12 +159,23 @@ impl Words for LiveWords {
     }
 }
 
+fn role(serving: Serving) -> Option<Role> {
+    match serving {
+        Serving::No => None,
+        Serving::ReadOnly => Some(Role::ReadOnly),
+        Serving::Standalone => Some(Role::Standalone),
+        Serving::Leader => Some(Role::Leader),
+        Serving::Follower => Some(Role::Follower),
+        Serving::Observer => Some(Role::Observer),
+    }
+}
+
 fn read<T>(shared: &Shared, look: impl FnOnce(&Replica) -> T) -> T {
     look(&shared.replica.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn traffic(shared: &Shared) -> Traffic {
-    let outstanding = shared.outstanding.load(Relaxed);
+    let outstanding = shared.in_pipeline.requests.load(Relaxed);
     Traffic::new(&shared.stats, shared.registry.len(), outstanding)
 }
 

@@ -11,7 +11,7 @@ mod session;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
-use super::batch::{Batch, Entry, Outcome, SessionEffect};
+use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
 use crate::auth::Auth;
@@ -96,24 +96,23 @@ impl Prep {
         cx: &Context<'_>,
         request: &Request,
         effect: SessionEffect,
-        out: &mut Batch,
+        out: &mut BatchBuilder,
     ) {
-        let outcome = match self.txn_of(cx, request, out) {
-            Ok((zxid, record)) => Outcome::Txn { zxid, record, effect },
-            Err(code) => Outcome::Refused(code),
-        };
-        out.entries.push(Entry { origin: request.origin, op: request.op, outcome });
+        if let Err(code) = self.append_txn(cx, request, effect, out) {
+            out.push(request.origin, request.op, Outcome::Refused(code));
+        }
     }
 
     /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
     /// is none takes one all the same, as Apache's clients are used to; and so does whatever a
     /// learner has forwarded, for it waits for the transaction.
-    fn txn_of(
+    fn append_txn(
         &mut self,
         cx: &Context<'_>,
         request: &Request,
-        out: &mut Batch,
-    ) -> Result<(Zxid, std::ops::Range<usize>), ErrorCode> {
+        effect: SessionEffect,
+        out: &mut BatchBuilder,
+    ) -> Result<(), ErrorCode> {
         let body: &[u8] = &request.body;
         let parsed = match Parsed::read(request.op, body) {
             Ok(parsed) => parsed,
@@ -140,14 +139,14 @@ impl Prep {
             kind: txn.kind(),
         };
         let digest = TxnDigest { version: tree::DIGEST_VERSION, tree_digest: self.digest as i64 };
-        let record = out.append(|w| {
+        out.encode(request.origin, request.op, (zxid, effect), |w| {
             header.encode(w);
             txn.encode(w);
             if digested {
                 digest.encode(w);
             }
         });
-        Ok((zxid, record))
+        Ok(())
     }
 
     fn judge<'b>(
