@@ -14,6 +14,7 @@ mod drain;
 mod frames;
 mod handshake;
 mod listener;
+pub mod quorum;
 mod requests;
 mod shared;
 mod stats;
