@@ -15,6 +15,7 @@ mod frames;
 mod handshake;
 mod listener;
 mod queues;
+pub mod quorum;
 mod requests;
 mod serving;
 mod shared;

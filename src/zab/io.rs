@@ -57,6 +57,9 @@ pub enum Event {
     ElectionRefused { sid: Sid },
     /// Leader: somebody has connected to the quorum port. Learner: its `Dial` has succeeded.
     LinkOpened { link: LinkId },
+    /// Leader: none of this server's quorum addresses can be listened on; `why` has each of them.
+    /// Nobody will ever connect.
+    ListenFailed { why: String },
     /// Learner: its `Dial` has come to nothing.
     DialFailed,
     /// A packet has come in.

@@ -1,0 +1,162 @@
+//! From the queue to the socket. Packets are written as many at a time as the system takes; what
+//! comes from a file is pulled through the queue a stretch at a time, and the rest waits behind it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use super::link::{End, Link};
+use super::snapshot::SnapshotFile;
+use super::thread::Desk;
+use super::transfer::{Part, Transfer};
+use super::{log, snapshot};
+use crate::types::Zxid;
+
+/// Pieces handed to the system in one call.
+const SLICES: usize = 64;
+
+/// Something to send.
+pub(super) enum Item {
+    /// Encoded packets.
+    Packets(Bytes),
+    /// Records of the log.
+    Log { from: Zxid, upto: Zxid },
+    /// SNAP, with all that belongs to it.
+    Snapshot(SnapshotFile),
+}
+
+/// What waits to be sent on one link.
+#[derive(Default)]
+pub(super) struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+}
+
+impl Queue {
+    pub fn push(&mut self, item: Item) {
+        match &item {
+            Item::Packets(packets) if packets.is_empty() => return,
+            Item::Packets(packets) => self.bytes += packets.len(),
+            Item::Log { .. } | Item::Snapshot(_) => {}
+        }
+        self.items.push_back(item);
+    }
+
+    /// Bytes of encoded packets that wait.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Shows the packets at the front to `write`, which says how many bytes it took.
+    fn write(&mut self, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, item) in slices.iter_mut().zip(&self.items) {
+            let Item::Packets(packets) = item else { break };
+            *slice = IoSlice::new(packets);
+            count += 1;
+        }
+        let mut written = write(&slices[..count])?;
+        self.bytes -= written;
+        while written > 0 {
+            let Some(Item::Packets(packets)) = self.items.front_mut() else {
+                unreachable!("only packets were shown");
+            };
+            let n = written.min(packets.len());
+            packets.advance(n);
+            written -= n;
+            if packets.is_empty() {
+                self.items.pop_front();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What stands at the front of a queue.
+enum Front {
+    Nothing,
+    Packets,
+    Transfer(io::Result<Transfer>),
+}
+
+/// Writes until the connection ends, or until it shall be closed and nothing is left.
+pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
+    loop {
+        let outcome = match front(link, desk) {
+            Front::Nothing if link.closing.is_cancelled() => return End::Closed,
+            Front::Nothing => {
+                link.queued.notified().await;
+                Ok(())
+            }
+            Front::Packets => write_packets(link).await,
+            Front::Transfer(Ok(transfer)) => pass_on(link, transfer).await,
+            Front::Transfer(Err(e)) => {
+                Err(format!("no thread can be started to send it more: {e}"))
+            }
+        };
+        if let Err(why) = outcome {
+            return End::Failed(why);
+        }
+    }
+}
+
+fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
+    let mut queue = link.queue.borrow_mut();
+    match queue.items.front() {
+        None => return Front::Nothing,
+        Some(Item::Packets(_)) => return Front::Packets,
+        Some(Item::Log { .. } | Item::Snapshot(_)) => {}
+    }
+    Front::Transfer(match queue.items.pop_front() {
+        Some(Item::Log { from, upto }) => log::send(&desk.sources.log, from, upto),
+        Some(Item::Snapshot(file)) => snapshot::send(file),
+        Some(Item::Packets(_)) | None => unreachable!("a transfer stood there"),
+    })
+}
+
+/// Writes what the socket takes; waits only if it takes nothing.
+async fn write_packets(link: &Link) -> Result<(), String> {
+    loop {
+        let attempt =
+            link.queue.borrow_mut().write(|slices| link.stream.try_write_vectored(slices));
+        match attempt {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                link.stream.writable().await.map_err(unwritable)?;
+            }
+            Err(e) => return Err(unwritable(e)),
+        }
+    }
+}
+
+/// Writes what comes out of a file.
+async fn pass_on(link: &Link, mut transfer: Transfer) -> Result<(), String> {
+    loop {
+        match transfer.next().await {
+            Part::Bytes(bytes) => write_bytes(link, &bytes).await?,
+            Part::End => return Ok(()),
+            Part::Failed(e) => {
+                return Err(format!("what it needs cannot be read from disk: {e}"));
+            }
+        }
+    }
+}
+
+async fn write_bytes(link: &Link, mut rest: &[u8]) -> Result<(), String> {
+    while !rest.is_empty() {
+        match link.stream.try_write(rest) {
+            Ok(n) => rest = &rest[n..],
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                link.stream.writable().await.map_err(unwritable)?;
+            }
+            Err(e) => return Err(unwritable(e)),
+        }
+    }
+    Ok(())
+}
+
+fn unwritable(e: io::Error) -> String {
+    format!("it cannot be written to: {e}")
+}
