@@ -13,9 +13,11 @@
 //! Every durable step is an output with a token; whatever depends on it (an ACK, a vote, an
 //! epoch) leaves only from the handler of `Persisted`.
 
+mod election;
 mod io;
 mod quorum;
 
+pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
     Event, LearnerKind, LinkId, Notification, Output, Packet, Role, Step, SyncMode, Token,
 };
