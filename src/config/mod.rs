@@ -22,7 +22,7 @@ pub use auth::{Auth, AuthProvider, DigestAlgorithm};
 pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
-pub use members::{HostPort, Member, Members, PeerRole};
+pub use members::{HostPort, Member, Members, PeerAddress, PeerRole};
 pub use quorum::Quorum;
 pub use settings::{Secret, Settings};
 pub use values::{

@@ -15,7 +15,7 @@ use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
 use crate::session::{Bucket, SessionTable};
-use crate::storage::{StorageError, TxnLog};
+use crate::storage::{ReceiveError, RecoveryRefused, StorageError, TxnLog};
 use crate::types::Now;
 use crate::zab::{self, Step};
 
@@ -23,6 +23,17 @@ use crate::zab::{self, Step};
 const IDLE_MS: i64 = 1000;
 /// How far the watermark may fall behind the log under load, ms. An idle log publishes at once.
 const WATERMARK_MS: i64 = 100;
+
+/// Why the pipeline can't go on: what is on the disk is not to be trusted any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DriverError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Reload(#[from] RecoveryRefused),
+    #[error(transparent)]
+    Install(#[from] ReceiveError),
+}
 
 /// What the pipeline thread owns.
 pub(super) struct Driver {
@@ -46,7 +57,7 @@ pub(super) struct Driver {
 impl Driver {
     /// Runs until the server stops, or until the log can't be trusted any more: then nothing is
     /// answered that was not on disk before.
-    pub fn run(mut self) -> Result<(), StorageError> {
+    pub fn run(mut self) -> Result<(), DriverError> {
         let mut asks: Vec<Ask> = Vec::new();
         let mut events: Vec<zab::Event> = Vec::new();
         loop {
@@ -65,7 +76,7 @@ impl Driver {
             self.tick();
             self.sessions.answer(|| self.buckets());
             self.work()?;
-            self.see_to_member();
+            self.see_to_member()?;
             self.publish_watermark()?;
             if stopping {
                 return self.finish();
@@ -119,7 +130,7 @@ impl Driver {
     }
 
     /// Does what the peer wants until it wants nothing more.
-    fn work(&mut self) -> Result<(), StorageError> {
+    fn work(&mut self) -> Result<(), DriverError> {
         loop {
             let mut durable = None;
             let (began, mut txns) = (clock::now(), 0);
@@ -206,7 +217,7 @@ impl Driver {
 
     /// Says on disk how far the log is durable, so that recovery can tell damage from a torn
     /// tail. Never on the way of an answer: those of this turn are out.
-    fn publish_watermark(&mut self) -> Result<(), StorageError> {
+    fn publish_watermark(&mut self) -> Result<(), DriverError> {
         let now_ms = clock::now().mono_ms;
         let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
         if due && self.log.is_publish_due() {
@@ -222,7 +233,10 @@ impl Driver {
         Duration::from_millis((at - now).max(0) as u64)
     }
 
-    fn finish(mut self) -> Result<(), StorageError> {
+    fn finish(mut self) -> Result<(), DriverError> {
+        if let Some(member) = self.member.take() {
+            member.stop();
+        }
         self.log.sync()?;
         self.log.publish_synced()?;
         self.snapshots.wait();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::snapshots::Finished;
 use crate::disk::RealDisk;
-use crate::net::{LogSource, SnapshotBody, SnapshotFile, SnapshotSink};
+use crate::net::quorum::{LogSource, SnapshotBody, SnapshotFile, SnapshotSink};
 use crate::storage::{BodyReader, Compression, Dirs, LogRange, ReceiveError, SnapshotReceiver};
 use crate::tree::{Replica, TreeOptions};
 use crate::types::{LoggedTxn, Zxid};

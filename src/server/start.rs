@@ -1,6 +1,7 @@
 //! From the command line to a running server.
 
 use super::client_port::ClientPort;
+use super::ensemble;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
@@ -10,7 +11,7 @@ use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
 use crate::config::{self, AuthProvider, Config, Finding, JvmFlags, Severity, SnapshotCompression};
 use crate::limits;
 use crate::net;
-use crate::peer::{PeerOptions, ReaperOptions};
+use crate::peer::{LocalSessions, PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
 use crate::session::{ThrottleConfig, Weights};
 use crate::storage::{Compression, TxnLogOptions};
@@ -47,13 +48,6 @@ pub fn first_run() -> Result<ExitCode, Failure> {
 }
 
 fn start(config: Config) -> Result<Server, Failure> {
-    if config.role() == config::Role::Ensemble {
-        return Err(Failure::new(
-            ExitCode::Invocation,
-            "this configuration names an ensemble (server.N lines); this version serves \
-             standalone only: leave at most one server.N line",
-        ));
-    }
     let port = ClientPort::resolve(&config)?;
     tracing::info!("Starting server");
     Server::start(resolve(&config)?, auth_rules(&config.auth), || match port {
@@ -143,6 +137,10 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
         }),
         words: whitelist(config),
         conf: conf(config),
+        member: match config.role() {
+            config::Role::Standalone => None,
+            config::Role::Ensemble => Some(ensemble::resolve(config)?),
+        },
     })
 }
 
@@ -188,7 +186,20 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         tick_ms: config.sessions.tick_time_ms,
         snap_count: storage.snap_count.max(2) as u64,
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
+        local_sessions: LocalSessions {
+            enabled: config.ensemble.local_sessions_enabled,
+            upgrading: config.ensemble.local_sessions_upgrading_enabled,
+        },
+        session_id_byte: session_id_byte(config),
         seed,
+    }
+}
+
+/// The top byte of session ids: the server's number, or 1 alone.
+fn session_id_byte(config: &Config) -> u8 {
+    match config.role() {
+        config::Role::Standalone => 1,
+        config::Role::Ensemble => config.ensemble.my_id.map_or(1, |sid| sid.0 as u8),
     }
 }
 

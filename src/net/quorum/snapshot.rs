@@ -15,7 +15,7 @@ use crate::types::Zxid;
 use crate::zab::LinkId;
 
 /// The body of a snapshot, to be read once from front to end.
-pub trait SnapshotBody: Send {
+pub trait SnapshotBody {
     /// Appends the next bytes to `out`, a bounded stretch of them; `false`: that was the last.
     fn next_chunk(&mut self, out: &mut Vec<u8>) -> io::Result<bool>;
 }
