@@ -30,3 +30,12 @@ pub const SWEEP_MS: u64 = 1000;
 
 /// Transactions applied under one hold of the replica's exclusive lock.
 pub const TXNS_PER_BATCH: usize = 1024;
+
+/// Connections on the election port that may not have said yet who they are; the oldest makes room.
+pub const ELECTION_HANDSHAKES_MAX: usize = 64;
+
+/// Election connections with servers that the configuration doesn't know.
+pub const ELECTION_STRANGERS_MAX: usize = 256;
+
+/// Notifications read from one server before a tenth of a second is slept.
+pub const ELECTION_NOTIFICATIONS_IN_A_ROW: usize = 100;

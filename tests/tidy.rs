@@ -23,7 +23,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("disk", &["types", "limits", "storage"]),
     (
         "net",
-        &["types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline", "storage"],
+        &[
+            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "storage", "zab",
+        ],
     ),
     ("admin", &["types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "net"]),
     (
