@@ -24,8 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "net",
         &[
-            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline", "zab",
-            "storage",
+            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "storage", "zab",
         ],
     ),
     ("admin", &["types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "net"]),

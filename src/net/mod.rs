@@ -6,11 +6,14 @@
 //!                                   └──▶ asks ──▶ (pipeline) ──▶ inbox ──▶ drain ──▶ output
 //! ```
 //!
+//! Beside the clients' sockets stands the election port, on a thread of its own.
+//!
 //! What every request moves is counted in the worker's own [`crate::metrics::Tally`], which the
 //! server's numbers get once for each wake-up; what is rare is added to them at once.
 
 mod conn;
 mod drain;
+mod election;
 mod frames;
 mod handshake;
 mod listener;
@@ -23,6 +26,9 @@ mod stats;
 mod words;
 mod worker;
 
+pub use election::{
+    ElectionEvents, ElectionPort, ElectionPortError, ElectionPortOptions, ListenAt,
+};
 pub use listener::{accept, bind, bind_any};
 pub use queues::{AskQueue, Inbox, WorkerMail};
 pub use serving::{PipelineLoad, Serving, Term};
