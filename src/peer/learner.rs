@@ -166,11 +166,6 @@ impl Learner {
         self.pending.len()
     }
 
-    /// Sessions whose clients are here.
-    pub fn sessions(&self) -> usize {
-        self.slots.len()
-    }
-
     fn committed_one(&mut self, txn: LoggedTxn, now: Now) -> Entry {
         let header = TxnHeader::decode(&mut Reader::new(&txn.bytes))
             .expect("zab puts out nothing that has no header");

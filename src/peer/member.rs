@@ -22,9 +22,9 @@ impl Peer {
             zab::Output::Committed { txns } => self.committed(view.now, txns),
             zab::Output::Role(role) => self.take_role(view, role),
             zab::Output::FromLearner { link, sid, packet } => {
-                self.from_learner(view, link, sid, packet);
+                self.hear_learner(view, link, sid, packet);
             }
-            zab::Output::FromLeader { packet } => self.from_leader(view.now, packet),
+            zab::Output::FromLeader { packet } => self.hear_leader(view.now, packet),
             zab::Output::Synced => {
                 if let Duty::Learner(learner) = &mut self.duty {
                     let entries = learner.synced();
@@ -127,7 +127,7 @@ impl Peer {
         }
     }
 
-    fn from_learner(&mut self, view: View<'_>, link: LinkId, sid: Sid, packet: Packet) {
+    fn hear_learner(&mut self, view: View<'_>, link: LinkId, sid: Sid, packet: Packet) {
         let read = match packet.kind {
             Some(PacketType::Request) => self.forwarded(view, link, sid, &packet),
             Some(PacketType::Revalidate) => self.revalidate(view.now, link, sid, &packet),
@@ -145,13 +145,7 @@ impl Peer {
     }
 
     /// A REQUEST: one transaction comes of it, whatever it is, or the learner waits for ever.
-    fn forwarded(
-        &mut self,
-        view: View<'_>,
-        link: LinkId,
-        sid: Sid,
-        packet: &Packet,
-    ) -> Option<()> {
+    fn forwarded(&mut self, view: View<'_>, link: LinkId, sid: Sid, packet: &Packet) -> Option<()> {
         let data = packet.data.as_ref()?;
         let forwarded = ForwardedRequest::from_bytes(data).ok()?;
         let op = OpCode::from_code(forwarded.op)?;
@@ -207,7 +201,7 @@ impl Peer {
         Some(())
     }
 
-    fn from_leader(&mut self, now: Now, packet: Packet) {
+    fn hear_leader(&mut self, now: Now, packet: Packet) {
         let Duty::Learner(learner) = &mut self.duty else { return };
         if packet.kind != Some(PacketType::Revalidate) {
             return;

@@ -134,12 +134,7 @@ enum Due {
 
 impl Peer {
     /// A standalone node. Takes over a replica just recovered.
-    pub fn standalone(
-        options: PeerOptions,
-        auth: Arc<Auth>,
-        replica: &Replica,
-        now: Now,
-    ) -> Peer {
+    pub fn standalone(options: PeerOptions, auth: Arc<Auth>, replica: &Replica, now: Now) -> Peer {
         let view = View { now, replica };
         let primary = Primary::new(&options, &auth, view, replica.last_zxid());
         Peer::new(options, auth, None, Duty::Primary(Box::new(primary)))

@@ -159,10 +159,6 @@ impl Primary {
         &self.sessions
     }
 
-    pub fn last_zxid(&self) -> Zxid {
-        self.prep.last_zxid()
-    }
-
     pub fn outstanding_changes(&self) -> usize {
         self.prep.outstanding()
     }
@@ -173,8 +169,7 @@ impl Primary {
 
     fn open_session(&mut self, now: Now, request: &Request, owner: Owner) -> SessionEffect {
         let timeout_ms = request.session_timeout_ms;
-        let slot: Arc<SessionSlot> =
-            self.sessions.track(request.session, timeout_ms, now.mono_ms);
+        let slot: Arc<SessionSlot> = self.sessions.track(request.session, timeout_ms, now.mono_ms);
         self.own(request.session, owner);
         if let Some(origin) = request.origin {
             slot.attach(origin.conn);

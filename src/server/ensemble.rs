@@ -169,10 +169,8 @@ fn election_options(config: &Config, mine: &Member, tick_ms: i64) -> ElectionPor
         peers,
         multi_address: ensemble.multi_address_enabled,
         cnx_timeout_ms: links.connect_timeout_ms.max(1) as u64,
-        handshake_timeout_ms: links
-            .handshake_timeout_ms
-            .map_or(handshake_ms, i64::from)
-            .max(1) as u64,
+        handshake_timeout_ms: links.handshake_timeout_ms.map_or(handshake_ms, i64::from).max(1)
+            as u64,
         bind_retries: links.bind_retries.max(0) as u32,
         tcp_keep_alive: links.tcp_keep_alive,
     }

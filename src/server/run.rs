@@ -99,11 +99,8 @@ impl Server {
                 None
             }
             Some(member) => {
-                let files = MemberFiles {
-                    dirs: dirs.clone(),
-                    log: options.log,
-                    recover: recovered.how,
-                };
+                let files =
+                    MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
                 Some(Member::start(member, files, &shared, Arc::clone(&last_words))?)
             }
         };

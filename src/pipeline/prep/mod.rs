@@ -67,12 +67,7 @@ impl Prep {
     /// Goes on behind what `replica` has applied. `last` is the zxid before the first one given
     /// out: the replica's, or the beginning of a new leader's epoch.
     pub fn new(options: PrepOptions, replica: &Replica, last: Zxid, seed: u64) -> Self {
-        Prep {
-            options,
-            overlay: Overlay::new(seed),
-            last_zxid: last,
-            digest: replica.digest(),
-        }
+        Prep { options, overlay: Overlay::new(seed), last_zxid: last, digest: replica.digest() }
     }
 
     /// The last zxid given out.
