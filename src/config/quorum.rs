@@ -48,8 +48,6 @@ pub struct Links {
     pub leader_no_delay: bool,
     /// `follower.nodelay`.
     pub follower_no_delay: bool,
-    /// `jute.maxbuffer.extrasize`: what a packet may have above `jute.maxbuffer`, bytes.
-    pub extra_bytes: i32,
 }
 
 /// Of bringing learners up to date.
@@ -88,7 +86,6 @@ impl Quorum {
                 observer_reconnect_delay_ms: reader.long("observer.reconnectDelayMs")?,
                 leader_no_delay: reader.switch("leader.nodelay")?,
                 follower_no_delay: reader.switch("follower.nodelay")?,
-                extra_bytes: extra_bytes(reader)?,
             },
             sync: Sync {
                 commit_log_count: reader.long("commitLogCount")?,
@@ -99,15 +96,6 @@ impl Quorum {
             },
         })
     }
-}
-
-/// As much again as the buffer, unless said; never below 1024 (Apache's `BinaryInputArchive`).
-fn extra_bytes(reader: &mut Reader<'_>) -> Result<i32, ConfigError> {
-    let said = match reader.place("jute.maxbuffer.extrasize") {
-        Some(_) => reader.int("jute.maxbuffer.extrasize")?,
-        None => reader.int("jute.maxbuffer")?,
-    };
-    Ok(said.max(1024))
 }
 
 /// Above 1 it makes no sense and is the default (Apache's `ZKDatabase`).

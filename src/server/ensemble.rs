@@ -136,11 +136,13 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
         member.map(of).unwrap_or_default()
     };
     let buffer = config.limits.jute_max_buffer.max(0) as usize;
+    // Never below 1024 (Apache's `BinaryInputArchive`).
+    let extra = config.limits.jute_extra_size.max(1024) as usize;
     quorum::Settings {
         me,
         addresses: Arc::new(addresses),
         listen_on_all_ips: config.ensemble.quorum_listen_on_all_ips,
-        limits: jute::Limits { max_length: buffer.saturating_add(links.extra_bytes as usize) },
+        limits: jute::Limits { max_length: buffer.saturating_add(extra) },
         leader_nodelay: links.leader_no_delay,
         follower_nodelay: links.follower_no_delay,
         dial_pause_ms: links.connect_delay_ms.max(0) as u64,

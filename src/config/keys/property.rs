@@ -177,7 +177,7 @@ pub(super) static NETWORK: &[Key] = &[
         .doc("drop a TLS connection before its handshake if it cannot be served"),
     prop("clientTcpKeepAlive", Flag, "false").doc("SO_KEEPALIVE on connections of clients"),
     prop("tcpKeepAlive", Flag, "false").later(Ensemble).doc("SO_KEEPALIVE on election connections"),
-    prop("cnxTimeout", StrictInt, "5000")
+    prop("cnxTimeout", DecodedInt, "5000")
         .unit("ms")
         .later(Ensemble)
         .doc("time to connect to a member"),
