@@ -136,7 +136,13 @@ impl Learner {
                 self.link = None;
                 Err("the leader has closed the connection")
             }
-            Event::Persisted { .. } => self.handle_persisted(standing),
+            Event::Persisted { .. } => {
+                if matches!(self.phase, Phase::Promising(_) | Phase::Accepting(..)) {
+                    // It has been waiting for us.
+                    self.heard_ms = now_ms;
+                }
+                self.handle_persisted(standing)
+            }
             Event::Truncated { last } => self.handle_truncated(standing, last),
             Event::SnapshotReceived { link } if self.link == Some(link) => {
                 self.heard_ms = now_ms;
@@ -386,11 +392,11 @@ impl Learner {
         }
     }
 
-    /// How long the leader may be silent. `None`: a dial has its own limit, and so has a
-    /// snapshot's body, which is not packets.
+    /// How long the leader may be silent. `None`: a dial has its own limit, so has a
+    /// snapshot's body, which is not packets; and while our disk works it is our turn.
     fn deadline(&self, standing: &Standing) -> Option<i64> {
         match &self.phase {
-            Phase::Dialling => None,
+            Phase::Dialling | Phase::Promising(_) | Phase::Accepting(..) => None,
             Phase::Syncing(sync) if sync.receiving => None,
             Phase::Broadcast(_) => Some(self.heard_ms + standing.sync_limit_ms()),
             _ => Some(self.heard_ms + standing.init_limit_ms()),

@@ -368,6 +368,13 @@ impl Zab {
         }
     }
 
+    /// Whether this server has lost its disk's content and has not learnt it anew. Whoever keeps
+    /// a mark of that on the disk may remove it when this becomes false.
+    pub fn is_stranger(&self) -> bool {
+        self.standing.stranger
+    }
+
+    /// The configurations that decide.
     pub fn quorums(&self) -> &Quorums {
         &self.standing.quorums
     }

@@ -73,8 +73,11 @@ impl Leader {
     }
 
     /// A server has one connection. What it acknowledged on an older one it must say anew: its
-    /// disk may be another.
+    /// disk may be another. One that has lost its disk says so by a negative number.
     fn replace_older_link(&mut self, standing: &mut Standing, sid: Sid) {
+        if sid.0 < 0 {
+            self.replace_older_link(standing, Sid(-1 - sid.0));
+        }
         let older = self.links.iter().find(|(_, learner)| {
             learner.sid == Some(sid) && !learner.replaced && learner.stage != Stage::Closing
         });
