@@ -4,14 +4,14 @@
 //! durably, and from there on the installation is finished, by the next start if need be:
 //!
 //! ```text
-//!   part ──▶ oxkeeper.install ──▶ what is ahead of it goes ──▶ snapshot.<zxid> ──▶ the rest goes
+//!   part ──▶ oxkeeper.install ──▶ logs ahead of it go ──▶ snapshot.<zxid> ──▶ the rest goes
 //!   old state whole  │  new state whole
 //! ```
 //!
 //! Logs and snapshots of before all go. Those ahead of the snapshot are not this ensemble's
-//! history; from those behind it a later recovery could go on across the hole. What is ahead goes
-//! first, newest first: a server of Apache's that is started in the middle finds a part of its
-//! old history or the new state, never a mixture.
+//! history; from those behind it a later recovery could go on across the hole. The logs ahead go
+//! first, newest first: a server of Apache's that is started in the middle finds a beginning of
+//! the old history or the new state, never a mixture.
 //!
 //! ```text
 //!   oxkeeper.install   "<part> <name> <crc32 of both>"
@@ -71,7 +71,6 @@ impl Install {
     /// Does it, or what is left of it to do.
     pub fn finish<D: Disk>(&self, disk: &D, dirs: &Dirs) -> Result<(), StorageError> {
         let (zxid, _) = parse_snapshot(&self.name).expect("checked when it was read or made");
-        remove_snapshots(disk, &dirs.snapshots, |_, other| other > zxid)?;
         remove_logs_ahead(disk, &dirs.logs, zxid)?;
         small_file::remove(disk, &dirs.logs.join(SYNCED))?;
         small_file::sync_dir(disk, &dirs.logs)?;

@@ -35,7 +35,7 @@ const RECORD_MAX: usize = 1 << 30;
 /// - `None`: only a snapshot helps. So it is for a transaction that is not in the log: what else
 ///   the learner has is not known (Apache does not cut off across the end of an epoch either).
 ///
-/// `upto` is a record's zxid, and `from` is before it.
+/// `upto` is a record's zxid.
 pub fn find_log<D: Disk>(
     disk: &D,
     dirs: &Dirs,
@@ -71,7 +71,7 @@ pub fn find_log<D: Disk>(
             return Ok(None);
         }
     }
-    Ok(found)
+    Ok(found.filter(|found| *found == from))
 }
 
 /// What `zookeeper.snapshotSizeFactor` allows [`find_log`] to find: that part of the newest

@@ -129,6 +129,7 @@ pub fn recover<D: Disk>(
     options: &RecoverOptions,
 ) -> Result<Recovered, RecoveryRefused> {
     layout::check(disk, dirs, options.create_dirs)?;
+    stranger::refuse_standalone(disk, dirs)?;
     let finished = finish_install(disk, dirs)?;
     let mut recovered = recover_files(disk, dirs, options, Whose::Standalone)?;
     recovered.report.notes.extend(finished);

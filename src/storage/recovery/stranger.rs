@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::storage::disk::Disk;
 use crate::storage::epochs;
-use crate::storage::error::{RecoveryRefused, StorageError};
+use crate::storage::error::{RecoveryRefused, Refusal, StorageError};
 use crate::storage::names::{
     parse_log, parse_snapshot, BAD_PREFIX, INSTALL, PART_PREFIX, STRANGER, SYNCED,
 };
@@ -40,6 +40,21 @@ impl Stranger {
     }
 }
 
+/// A standalone server has nobody to give it back what was set aside.
+pub fn refuse_standalone<D: Disk>(disk: &D, dirs: &Dirs) -> Result<(), RecoveryRefused> {
+    let Some(stranger) = read(disk, dirs)? else { return Ok(()) };
+    Err(RecoveryRefused {
+        refusal: Refusal::Lost,
+        file: dirs.logs.join(STRANGER),
+        offset: None,
+        zxid: None,
+        what: format!(
+            "as a member of an ensemble this server set its files aside as oxkeeper.bad.*: {}",
+            stranger.reason()
+        ),
+    })
+}
+
 /// Whether the server is a stranger, before its files are looked into. The operator's word ends
 /// it.
 pub fn find<D: Disk>(
@@ -50,15 +65,12 @@ pub fn find<D: Disk>(
     let initialize = dirs.initialize();
     let told =
         disk.exists(&initialize).map_err(|e| RecoveryRefused::io(&initialize, "look for", &e))?;
-    let path = dirs.logs.join(STRANGER);
-    let marked =
-        small_file::read(disk, &path).map_err(|e| RecoveryRefused::io(&path, "read", &e))?;
-    if let Some(stranger) = marked.map(|text| parse(&text)) {
+    if let Some(stranger) = read(disk, dirs)? {
         let is_meant = told || (options.autocreate && matches!(stranger, Stranger::Empty(_)));
         if !is_meant {
             return Ok(Some(stranger));
         }
-        end(disk, dirs).map_err(|e| RecoveryRefused::failed(&path, &e))?;
+        end(disk, dirs).map_err(|e| RecoveryRefused::failed(&dirs.logs.join(STRANGER), &e))?;
         return Ok(None);
     }
     if told || !is_empty(disk, dirs)? {
@@ -74,6 +86,13 @@ pub fn find<D: Disk>(
         initialize.display()
     );
     Ok((!options.autocreate).then_some(Stranger::Empty(reason)))
+}
+
+fn read<D: Disk>(disk: &D, dirs: &Dirs) -> Result<Option<Stranger>, RecoveryRefused> {
+    let path = dirs.logs.join(STRANGER);
+    let text = small_file::read(disk, &path);
+    let text = text.map_err(|e| RecoveryRefused::io(&path, "read", &e))?;
+    Ok(text.map(|text| parse(&text)))
 }
 
 fn parse(text: &[u8]) -> Stranger {
