@@ -23,6 +23,7 @@ mod thread;
 mod transfer;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ use crate::zab::{Event, LinkId, Notification};
 
 /// Takes events to the pipeline, all that one wake-up of a socket has brought in one call, and
 /// leaves the list empty. It may block as long as the pipeline has too much to do already; nothing
-/// is read from any peer meanwhile.
+/// is read from any peer meanwhile. It must not block once the [`PeerPorts`] are dropped.
 pub type EventSink = Arc<dyn Fn(&mut Vec<Event>) + Send + Sync>;
 
 /// Where the quorum port of a server is, by the configurations known at the moment: empty if it is
@@ -94,10 +95,13 @@ pub trait LogSource: Send + Sync {
 }
 
 /// The election port as the commands reach it. It lives on the quorum thread, inside its
-/// `LocalSet`, and is dropped when the thread ends.
-pub trait ElectionPort {
-    /// Sends the notification, dialling the server if there is no connection. Does not block.
-    fn notify(&self, to: Sid, notification: Notification);
+/// `LocalSet`, and is dropped when the thread ends. Nothing here blocks.
+pub trait Elections {
+    /// Sends the notification, dialling the server if there is no connection.
+    fn notify(&self, to: Sid, notification: &Notification);
+
+    /// The other servers' election ports, host and port, under a new configuration.
+    fn set_peers(&self, peers: &BTreeMap<Sid, Vec<(String, u16)>>);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::SnapshotFile;
 use crate::types::{Sid, Zxid};
@@ -13,6 +14,7 @@ use crate::zab::{LinkId, Notification};
 /// What the quorum thread shall do.
 pub(super) enum Command {
     Notify { to: Sid, notification: Notification },
+    SetElectionPeers(BTreeMap<Sid, Vec<(String, u16)>>),
     Listen(bool),
     Dial { leader: Sid, within_ms: i64 },
     CancelDial,
@@ -20,7 +22,6 @@ pub(super) enum Command {
     SendLog { link: LinkId, from: Zxid, upto: Zxid },
     SendSnapshot { link: LinkId, file: SnapshotFile },
     Close { link: LinkId },
-    Stop,
 }
 
 /// Both ports of this server, for the pipeline. What is asked for here happens, in this order,
@@ -40,6 +41,11 @@ impl<S> PeerPorts<S> {
     /// Election port: sends the notification, dialling that server if there is no connection.
     pub fn notify(&mut self, to: Sid, notification: Notification) {
         self.queued.push(Command::Notify { to, notification });
+    }
+
+    /// Election port: the other servers' addresses, host and port, under a new configuration.
+    pub fn set_election_peers(&mut self, peers: BTreeMap<Sid, Vec<(String, u16)>>) {
+        self.queued.push(Command::SetElectionPeers(peers));
     }
 
     /// Listens on this server's quorum addresses, or stops it and closes all that was accepted.
@@ -97,8 +103,8 @@ impl<S> PeerPorts<S> {
 
 impl<S> Drop for PeerPorts<S> {
     fn drop(&mut self) {
-        self.queued.push(Command::Stop);
         self.flush();
+        self.mailbox.stop.cancel();
     }
 }
 
@@ -107,13 +113,15 @@ impl<S> Drop for PeerPorts<S> {
 pub(super) struct Mailbox {
     commands: Mutex<Vec<Command>>,
     filled: Notify,
+    /// Nothing comes any more.
+    pub stop: CancellationToken,
 }
 
 impl Mailbox {
     /// Hands over a batch and leaves it empty.
     fn push(&self, batch: &mut Vec<Command>) {
-        if batch.is_empty() {
-            return;
+        if batch.is_empty() || self.stop.is_cancelled() {
+            return batch.clear();
         }
         let mut commands = self.lock();
         let was_empty = commands.is_empty();
@@ -124,14 +132,20 @@ impl Mailbox {
         }
     }
 
-    /// Waits for commands and takes all there are into `batch`, which is empty.
-    pub async fn take(&self, batch: &mut Vec<Command>) {
+    /// Waits for commands and takes all there are into `batch`, which is empty; `false`: none will
+    /// come any more.
+    pub async fn take(&self, batch: &mut Vec<Command>) -> bool {
         loop {
+            // Asked first: what was pushed before the stop is still taken.
+            let stopped = self.stop.is_cancelled();
             std::mem::swap(&mut *self.lock(), batch);
-            if !batch.is_empty() {
-                return;
+            if !batch.is_empty() || stopped {
+                return !batch.is_empty();
             }
-            self.filled.notified().await;
+            tokio::select! {
+                () = self.filled.notified() => {}
+                () = self.stop.cancelled() => {}
+            }
         }
     }
 

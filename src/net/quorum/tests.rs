@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jute::quorum::{PacketType, ServerState};
 
-use self::kit::{body, packet, proposals, Kit, FRAMED_BODY_HEAD};
+use self::kit::{body, packet, proposals, Kit, Vote, FRAMED_BODY_HEAD};
 use super::*;
 
 const GARBAGE: [&[u8]; 4] = [
@@ -455,7 +455,7 @@ fn learners_send_no_snapshots() {
 }
 
 #[test]
-fn notifications_go_to_the_election_port() {
+fn votes_go_to_the_election_port() {
     let mut kit = Kit::new();
     let notification = Notification {
         state: ServerState::Looking,
@@ -468,7 +468,12 @@ fn notifications_go_to_the_election_port() {
     };
     kit.ports.notify(Sid(9), notification.clone());
     kit.ports.flush();
-    assert_eq!(kit.notified.recv_timeout(kit::PATIENCE).unwrap(), (Sid(9), notification));
+    let peers = BTreeMap::from([(Sid(2), vec![("there".to_owned(), 3888)])]);
+    kit.ports.set_election_peers(peers.clone());
+    kit.ports.flush();
+    let next = || kit.notified.recv_timeout(kit::PATIENCE).unwrap();
+    assert_eq!(next(), Vote::Sent(Sid(9), notification));
+    assert_eq!(next(), Vote::Peers(peers));
 }
 
 #[test]

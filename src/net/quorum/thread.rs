@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use tokio::task::LocalSet;
 use super::link::{self, Link, Origin};
 use super::ports::{Command, Mailbox, Shelf};
 use super::writer::Item;
-use super::{dial, listener, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
+use super::{dial, listener, Elections, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
 use crate::limits;
 use crate::types::Sid;
 use crate::zab::{Event, LinkId};
@@ -30,14 +31,19 @@ pub struct QuorumThread {
 }
 
 impl QuorumThread {
-    /// Starts it. `setup` runs on the thread, inside its `LocalSet`, and brings the election port
-    /// to life, whose events go to the same sink.
-    pub fn start<S: SnapshotSink>(
+    /// Starts it. `setup` runs on the thread, inside its `LocalSet`, and opens the election port,
+    /// whose events go to the same sink. Commands wait until it has. If the port can't be opened
+    /// it says so to whoever must know, and answers `None`: then the thread ends.
+    pub fn start<S, F>(
         settings: Settings,
         sources: Sources<S>,
         sink: EventSink,
-        setup: impl FnOnce(EventSink) -> Box<dyn ElectionPort> + Send + 'static,
-    ) -> io::Result<(QuorumThread, PeerPorts<S>)> {
+        setup: impl FnOnce(EventSink) -> F + Send + 'static,
+    ) -> io::Result<(QuorumThread, PeerPorts<S>)>
+    where
+        S: SnapshotSink,
+        F: Future<Output = Option<Box<dyn Elections>>>,
+    {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -49,19 +55,15 @@ impl QuorumThread {
         let thread = std::thread::Builder::new().name("quorum".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async move {
-                let election = setup(Arc::clone(&sink));
-                let desk = Rc::new(Desk {
-                    settings,
-                    sources,
-                    shelf,
-                    sink,
-                    links: RefCell::default(),
-                    last_link: Cell::new(0),
-                    link_gone: Notify::new(),
-                    listening: RefCell::default(),
-                    dialling: RefCell::default(),
-                });
-                desk.serve(&mailbox, election.as_ref()).await;
+                let elections = tokio::select! {
+                    elections = setup(Arc::clone(&sink)) => elections,
+                    () = mailbox.stop.cancelled() => None,
+                };
+                if let Some(elections) = elections {
+                    let desk = Rc::new(Desk::new(settings, sources, shelf, sink));
+                    desk.serve(&mailbox, elections.as_ref()).await;
+                }
+                mailbox.stop.cancel();
             });
             drop(local);
             // Somebody may still wait for a name server.
@@ -92,22 +94,35 @@ pub(super) struct Desk<S> {
 }
 
 impl<S: SnapshotSink> Desk<S> {
-    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, election: &dyn ElectionPort) {
-        let mut batch = Vec::new();
-        loop {
-            mailbox.take(&mut batch).await;
-            for command in batch.drain(..) {
-                match command {
-                    Command::Notify { to, notification } => election.notify(to, notification),
-                    Command::Stop => return self.stop().await,
-                    command => self.handle(command).await,
-                }
-            }
+    fn new(settings: Settings, sources: Sources<S>, shelf: Arc<Shelf<S>>, sink: EventSink) -> Self {
+        Desk {
+            settings,
+            sources,
+            shelf,
+            sink,
+            links: RefCell::default(),
+            last_link: Cell::new(0),
+            link_gone: Notify::new(),
+            listening: RefCell::default(),
+            dialling: RefCell::default(),
         }
     }
 
-    async fn handle(self: &Rc<Self>, command: Command) {
+    /// Does what is asked for until nothing more can come, and closes everything.
+    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, elections: &dyn Elections) {
+        let mut batch = Vec::new();
+        while mailbox.take(&mut batch).await {
+            for command in batch.drain(..) {
+                self.handle(command, elections).await;
+            }
+        }
+        self.stop().await;
+    }
+
+    async fn handle(self: &Rc<Self>, command: Command, elections: &dyn Elections) {
         match command {
+            Command::Notify { to, notification } => elections.notify(to, &notification),
+            Command::SetElectionPeers(peers) => elections.set_peers(&peers),
             Command::Listen(true) => self.listen().await,
             Command::Listen(false) => {
                 self.stop_listening().await;
@@ -123,7 +138,6 @@ impl<S: SnapshotSink> Desk<S> {
                     link.close();
                 }
             }
-            Command::Notify { .. } | Command::Stop => unreachable!("seen to by the caller"),
         }
     }
 
@@ -142,11 +156,9 @@ impl<S: SnapshotSink> Desk<S> {
 
     /// Takes in a connection.
     pub fn open(self: &Rc<Self>, stream: TcpStream, origin: Origin, peer: SocketAddr) {
-        if self.links.borrow().len() >= limits::LINKS_MAX {
-            tracing::warn!(
-                "Closing the quorum connection of {peer}: {} are open already",
-                limits::LINKS_MAX
-            );
+        if origin == Origin::Accepted && self.links.borrow().len() >= limits::LINKS_MAX {
+            let max = limits::LINKS_MAX;
+            tracing::warn!("Closing the quorum connection of {peer}: {max} are open already");
             return;
         }
         self.last_link.set(self.last_link.get() + 1);
@@ -159,6 +171,7 @@ impl<S: SnapshotSink> Desk<S> {
         let _ = stream.set_nodelay(nodelay);
         let link = Rc::new(Link::new(id, origin, peer, stream));
         self.links.borrow_mut().insert(id, Rc::clone(&link));
+        tracing::debug!("Quorum connection {} with {peer} is open ({origin:?})", id.0);
         self.tell(Event::LinkOpened { link: id });
         tokio::task::spawn_local(link::run(link, Rc::clone(self)));
     }

@@ -35,15 +35,24 @@ pub(super) struct Queue {
 
 impl Queue {
     pub fn push(&mut self, item: Item) {
-        match &item {
-            Item::Packets(packets) if packets.is_empty() => return,
-            Item::Packets(packets) => self.bytes += packets.len(),
-            Item::Log { .. } | Item::Snapshot(_) => {}
+        if let Item::Packets(packets) = &item {
+            if packets.is_empty() {
+                return;
+            }
+            self.bytes += packets.len();
         }
+        self.bytes += size_of::<Item>();
         self.items.push_back(item);
     }
 
-    /// Bytes of encoded packets that wait.
+    /// Takes away what stands at the front.
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= size_of::<Item>();
+        Some(item)
+    }
+
+    /// How much memory waits here: encoded packets and the queue itself.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -67,7 +76,7 @@ impl Queue {
             packets.advance(n);
             written -= n;
             if packets.is_empty() {
-                self.items.pop_front();
+                self.pop();
             }
         }
         Ok(())
@@ -99,6 +108,8 @@ pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
         if let Err(why) = outcome {
             return End::Failed(why);
         }
+        // A socket that takes everything must not keep the thread to itself.
+        tokio::task::coop::consume_budget().await;
     }
 }
 
@@ -109,7 +120,7 @@ fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
         Some(Item::Packets(_)) => return Front::Packets,
         Some(Item::Log { .. } | Item::Snapshot(_)) => {}
     }
-    Front::Transfer(match queue.items.pop_front() {
+    Front::Transfer(match queue.pop() {
         Some(Item::Log { from, upto }) => log::send(&desk.sources.log, from, upto),
         Some(Item::Snapshot(file)) => snapshot::send(file),
         Some(Item::Packets(_)) | None => unreachable!("a transfer stood there"),

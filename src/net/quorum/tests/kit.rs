@@ -23,7 +23,7 @@ pub const FRAMED_BODY_HEAD: usize = 4;
 pub struct Kit {
     pub ports: PeerPorts<FakeSink>,
     pub events: Receiver<Event>,
-    pub notified: Receiver<(Sid, Notification)>,
+    pub notified: Receiver<Vote>,
     thread: QuorumThread,
     addresses: Arc<Mutex<BTreeMap<Sid, Vec<QuorumAddress>>>>,
     log: Arc<FakeLog>,
@@ -65,7 +65,8 @@ impl Kit {
                 let _ = sender.send(event);
             }
         });
-        let setup = move |_| Box::new(FakeElection(notify)) as Box<dyn ElectionPort>;
+        let elections = Box::new(FakeElections(notify)) as Box<dyn Elections + Send>;
+        let setup = move |_| async move { Some(elections as Box<dyn Elections>) };
         let (thread, mut ports) = QuorumThread::start(settings, sources, sink, setup).unwrap();
         let kit_address = refusing();
         addresses.lock().unwrap().insert(ME, vec![to_quorum(&kit_address)]);
@@ -255,11 +256,22 @@ impl LogSource for FakeLog {
     }
 }
 
-struct FakeElection(Sender<(Sid, Notification)>);
+struct FakeElections(Sender<Vote>);
 
-impl ElectionPort for FakeElection {
-    fn notify(&self, to: Sid, notification: Notification) {
-        self.0.send((to, notification)).unwrap();
+/// What was put to the election port.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Vote {
+    Sent(Sid, Notification),
+    Peers(BTreeMap<Sid, Vec<(String, u16)>>),
+}
+
+impl Elections for FakeElections {
+    fn notify(&self, to: Sid, notification: &Notification) {
+        self.0.send(Vote::Sent(to, notification.clone())).unwrap();
+    }
+
+    fn set_peers(&self, peers: &BTreeMap<Sid, Vec<(String, u16)>>) {
+        self.0.send(Vote::Peers(peers.clone())).unwrap();
     }
 }
 
