@@ -18,12 +18,12 @@ mod listener;
 mod log;
 mod ports;
 mod reader;
+mod shelf;
 mod snapshot;
 mod thread;
 mod transfer;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
@@ -95,13 +95,10 @@ pub trait LogSource: Send + Sync {
 }
 
 /// The election port as the commands reach it. It lives on the quorum thread, inside its
-/// `LocalSet`, and is dropped when the thread ends. Nothing here blocks.
-pub trait Elections {
-    /// Sends the notification, dialling the server if there is no connection.
-    fn notify(&self, to: Sid, notification: &Notification);
-
-    /// The other servers' election ports, host and port, under a new configuration.
-    fn set_peers(&self, peers: &BTreeMap<Sid, Vec<(String, u16)>>);
+/// `LocalSet`, and is dropped when the thread ends.
+pub trait ElectionPort {
+    /// Sends the notification, dialling the server if there is no connection. Does not block.
+    fn notify(&self, to: Sid, notification: Notification);
 }
 
 #[cfg(test)]

@@ -1,20 +1,19 @@
 //! The pipeline's end of the peers' ports: commands go out in batches, one wake-up for each.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::SnapshotFile;
+use super::shelf::Shelf;
+use super::{SnapshotFile, SnapshotSink};
 use crate::types::{Sid, Zxid};
 use crate::zab::{LinkId, Notification};
 
 /// What the quorum thread shall do.
 pub(super) enum Command {
     Notify { to: Sid, notification: Notification },
-    SetElectionPeers(BTreeMap<Sid, Vec<(String, u16)>>),
     Listen(bool),
     Dial { leader: Sid, within_ms: i64 },
     CancelDial,
@@ -33,7 +32,7 @@ pub struct PeerPorts<S> {
     shelf: Arc<Shelf<S>>,
 }
 
-impl<S> PeerPorts<S> {
+impl<S: SnapshotSink> PeerPorts<S> {
     pub(super) fn new(mailbox: Arc<Mailbox>, shelf: Arc<Shelf<S>>) -> PeerPorts<S> {
         PeerPorts { queued: Vec::new(), mailbox, shelf }
     }
@@ -41,11 +40,6 @@ impl<S> PeerPorts<S> {
     /// Election port: sends the notification, dialling that server if there is no connection.
     pub fn notify(&mut self, to: Sid, notification: Notification) {
         self.queued.push(Command::Notify { to, notification });
-    }
-
-    /// Election port: the other servers' addresses, host and port, under a new configuration.
-    pub fn set_election_peers(&mut self, peers: BTreeMap<Sid, Vec<(String, u16)>>) {
-        self.queued.push(Command::SetElectionPeers(peers));
     }
 
     /// Listens on this server's quorum addresses, or stops it and closes all that was accepted.
@@ -56,9 +50,8 @@ impl<S> PeerPorts<S> {
 
     /// Connects to the leader's quorum port: `LinkOpened` or, after `within_ms` at the latest,
     /// `DialFailed`. Whatever was dialled before is closed, a dial under way is cancelled silently,
-    /// and a snapshot that nobody has fetched is thrown away.
+    /// and a snapshot that nobody has fetched is thrown away, as it is by `listen(true)`.
     pub fn dial(&mut self, leader: Sid, within_ms: i64) {
-        self.shelf.clear();
         self.queued.push(Command::Dial { leader, within_ms });
     }
 
@@ -94,8 +87,8 @@ impl<S> PeerPorts<S> {
         self.mailbox.push(&mut self.queued);
     }
 
-    /// The snapshot of which `SnapshotReceived` was told, once. To be asked for at `LinkClosed`
-    /// too, so that nothing is kept that nobody will install.
+    /// The snapshot of which `SnapshotReceived` was told, once; also when its link is gone, as long
+    /// as nothing was dialled behind it. Whoever has no use for it may let it lie.
     pub fn received(&self, link: LinkId) -> Option<S> {
         self.shelf.take(link)
     }
@@ -103,7 +96,7 @@ impl<S> PeerPorts<S> {
 
 impl<S> Drop for PeerPorts<S> {
     fn drop(&mut self) {
-        self.flush();
+        self.mailbox.push(&mut self.queued);
         self.mailbox.stop.cancel();
     }
 }
@@ -120,8 +113,8 @@ pub(super) struct Mailbox {
 impl Mailbox {
     /// Hands over a batch and leaves it empty.
     fn push(&self, batch: &mut Vec<Command>) {
-        if batch.is_empty() || self.stop.is_cancelled() {
-            return batch.clear();
+        if batch.is_empty() {
+            return;
         }
         let mut commands = self.lock();
         let was_empty = commands.is_empty();
@@ -151,36 +144,5 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
         self.commands.lock().expect("nobody panics while holding it")
-    }
-}
-
-/// Snapshots that have come in whole and are not installed yet.
-pub(super) struct Shelf<S> {
-    received: Mutex<BTreeMap<LinkId, S>>,
-}
-
-impl<S> Shelf<S> {
-    pub fn new() -> Shelf<S> {
-        Shelf { received: Mutex::new(BTreeMap::new()) }
-    }
-
-    /// Keeps what came over `link`. At most one of each link.
-    pub fn put(&self, link: LinkId, snapshot: S) {
-        let old = self.lock().insert(link, snapshot);
-        assert!(old.is_none(), "a link takes in one snapshot");
-    }
-
-    fn take(&self, link: LinkId) -> Option<S> {
-        self.lock().remove(&link)
-    }
-
-    fn clear(&self) {
-        let old = std::mem::take(&mut *self.lock());
-        // Freed outside the lock: each may hold a whole tree.
-        drop(old);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<LinkId, S>> {
-        self.received.lock().expect("nobody panics while holding it")
     }
 }

@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,9 +14,10 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::link::{self, Link, Origin};
-use super::ports::{Command, Mailbox, Shelf};
+use super::ports::{Command, Mailbox};
+use super::shelf::Shelf;
 use super::writer::Item;
-use super::{dial, listener, Elections, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
+use super::{dial, listener, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
 use crate::limits;
 use crate::types::Sid;
 use crate::zab::{Event, LinkId};
@@ -31,19 +31,14 @@ pub struct QuorumThread {
 }
 
 impl QuorumThread {
-    /// Starts it. `setup` runs on the thread, inside its `LocalSet`, and opens the election port,
-    /// whose events go to the same sink. Commands wait until it has. If the port can't be opened
-    /// it says so to whoever must know, and answers `None`: then the thread ends.
-    pub fn start<S, F>(
+    /// Starts it. `setup` runs on the thread, inside its `LocalSet`, and brings the election port
+    /// to life, whose events go to the same sink.
+    pub fn start<S: SnapshotSink>(
         settings: Settings,
         sources: Sources<S>,
         sink: EventSink,
-        setup: impl FnOnce(EventSink) -> F + Send + 'static,
-    ) -> io::Result<(QuorumThread, PeerPorts<S>)>
-    where
-        S: SnapshotSink,
-        F: Future<Output = Option<Box<dyn Elections>>>,
-    {
+        setup: impl FnOnce(EventSink) -> Box<dyn ElectionPort> + Send + 'static,
+    ) -> io::Result<(QuorumThread, PeerPorts<S>)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -55,15 +50,9 @@ impl QuorumThread {
         let thread = std::thread::Builder::new().name("quorum".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async move {
-                let elections = tokio::select! {
-                    elections = setup(Arc::clone(&sink)) => elections,
-                    () = mailbox.stop.cancelled() => None,
-                };
-                if let Some(elections) = elections {
-                    let desk = Rc::new(Desk::new(settings, sources, shelf, sink));
-                    desk.serve(&mailbox, elections.as_ref()).await;
-                }
-                mailbox.stop.cancel();
+                let election_port = setup(Arc::clone(&sink));
+                let desk = Rc::new(Desk::new(settings, sources, shelf, sink));
+                desk.serve(&mailbox, election_port.as_ref()).await;
             });
             drop(local);
             // Somebody may still wait for a name server.
@@ -109,20 +98,19 @@ impl<S: SnapshotSink> Desk<S> {
     }
 
     /// Does what is asked for until nothing more can come, and closes everything.
-    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, elections: &dyn Elections) {
+    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, election_port: &dyn ElectionPort) {
         let mut batch = Vec::new();
         while mailbox.take(&mut batch).await {
             for command in batch.drain(..) {
-                self.handle(command, elections).await;
+                self.handle(command, election_port).await;
             }
         }
         self.stop().await;
     }
 
-    async fn handle(self: &Rc<Self>, command: Command, elections: &dyn Elections) {
+    async fn handle(self: &Rc<Self>, command: Command, election_port: &dyn ElectionPort) {
         match command {
-            Command::Notify { to, notification } => elections.notify(to, &notification),
-            Command::SetElectionPeers(peers) => elections.set_peers(&peers),
+            Command::Notify { to, notification } => election_port.notify(to, notification),
             Command::Listen(true) => self.listen().await,
             Command::Listen(false) => {
                 self.stop_listening().await;
@@ -200,6 +188,7 @@ impl<S: SnapshotSink> Desk<S> {
     }
 
     async fn listen(self: &Rc<Self>) {
+        self.shelf.clear();
         self.stop_listening().await;
         let task = tokio::task::spawn_local(listener::run(Rc::clone(self)));
         self.listening.replace(Some(task));
@@ -218,6 +207,7 @@ impl<S: SnapshotSink> Desk<S> {
     fn dial(self: &Rc<Self>, leader: Sid, within_ms: i64) {
         self.cancel_dial();
         self.close_all(Origin::Dialled);
+        self.shelf.clear();
         let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or(0));
         let task = tokio::task::spawn_local(dial::run(Rc::clone(self), leader, within));
         self.dialling.replace(Some(task));

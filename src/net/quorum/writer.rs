@@ -10,8 +10,9 @@ use super::link::{End, Link};
 use super::snapshot::SnapshotFile;
 use super::thread::Desk;
 use super::transfer::{Part, Transfer};
-use super::{log, snapshot};
+use super::{log, snapshot, SnapshotSink};
 use crate::types::Zxid;
+use crate::zab::Event;
 
 /// Pieces handed to the system in one call.
 const SLICES: usize = 64;
@@ -50,6 +51,11 @@ impl Queue {
         let item = self.items.pop_front()?;
         self.bytes -= size_of::<Item>();
         Some(item)
+    }
+
+    /// Whether anything that comes from a file waits.
+    fn has_transfer(&self) -> bool {
+        self.items.iter().any(|item| !matches!(item, Item::Packets(_)))
     }
 
     /// How much memory waits here: encoded packets and the queue itself.
@@ -91,7 +97,7 @@ enum Front {
 }
 
 /// Writes until the connection ends, or until it shall be closed and nothing is left.
-pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
+pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
     loop {
         let outcome = match front(link, desk) {
             Front::Nothing if link.closing.is_cancelled() => return End::Closed,
@@ -100,7 +106,13 @@ pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
                 Ok(())
             }
             Front::Packets => write_packets(link).await,
-            Front::Transfer(Ok(transfer)) => pass_on(link, transfer).await,
+            Front::Transfer(Ok(transfer)) => {
+                let outcome = pass_on(link, transfer).await;
+                if outcome.is_ok() && !link.queue.borrow().has_transfer() {
+                    desk.tell(Event::BulkSent { link: link.id });
+                }
+                outcome
+            }
             Front::Transfer(Err(e)) => {
                 Err(format!("no thread can be started to send it more: {e}"))
             }

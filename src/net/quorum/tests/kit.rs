@@ -23,13 +23,13 @@ pub const FRAMED_BODY_HEAD: usize = 4;
 pub struct Kit {
     pub ports: PeerPorts<FakeSink>,
     pub events: Receiver<Event>,
-    pub notified: Receiver<Vote>,
+    pub notified: Receiver<(Sid, Notification)>,
     thread: QuorumThread,
     addresses: Arc<Mutex<BTreeMap<Sid, Vec<QuorumAddress>>>>,
     log: Arc<FakeLog>,
     /// Sinks wait for it before they take anything.
     gate: &'static Mutex<()>,
-    sinks: Arc<AtomicUsize>,
+    sinks: Arc<SinkCount>,
 }
 
 impl Kit {
@@ -53,7 +53,7 @@ impl Kit {
         };
         let log = Arc::new(FakeLog::default());
         let gate: &'static Mutex<()> = Box::leak(Box::default());
-        let sinks = Arc::new(AtomicUsize::new(0));
+        let sinks: Arc<SinkCount> = Arc::default();
         let count = Arc::clone(&sinks);
         let sources = Sources {
             log: Arc::clone(&log) as Arc<dyn LogSource>,
@@ -65,8 +65,7 @@ impl Kit {
                 let _ = sender.send(event);
             }
         });
-        let elections = Box::new(FakeElections(notify)) as Box<dyn Elections + Send>;
-        let setup = move |_| async move { Some(elections as Box<dyn Elections>) };
+        let setup = move |_| Box::new(FakeElection(notify)) as Box<dyn ElectionPort>;
         let (thread, mut ports) = QuorumThread::start(settings, sources, sink, setup).unwrap();
         let kit_address = refusing();
         addresses.lock().unwrap().insert(ME, vec![to_quorum(&kit_address)]);
@@ -172,12 +171,18 @@ impl Kit {
         self.gate.lock().unwrap()
     }
 
-    pub fn expect_sinks_dropped(&self) {
+    /// Waits until there are so many sinks.
+    pub fn expect_sinks(&self, count: usize) {
         let begun = Instant::now();
-        while self.sinks.load(Ordering::SeqCst) > 0 {
-            assert!(begun.elapsed() < PATIENCE, "a sink is still there");
+        while self.sinks.alive.load(Ordering::SeqCst) != count {
+            assert!(begun.elapsed() < PATIENCE, "not {count} sinks");
             std::thread::yield_now();
         }
+    }
+
+    /// How many sinks there ever were at a time.
+    pub fn most_sinks(&self) -> usize {
+        self.sinks.most.load(Ordering::SeqCst)
     }
 
     /// Ends the thread; what had not been looked at of the events.
@@ -256,22 +261,11 @@ impl LogSource for FakeLog {
     }
 }
 
-struct FakeElections(Sender<Vote>);
+struct FakeElection(Sender<(Sid, Notification)>);
 
-/// What was put to the election port.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Vote {
-    Sent(Sid, Notification),
-    Peers(BTreeMap<Sid, Vec<(String, u16)>>),
-}
-
-impl Elections for FakeElections {
-    fn notify(&self, to: Sid, notification: &Notification) {
-        self.0.send(Vote::Sent(to, notification.clone())).unwrap();
-    }
-
-    fn set_peers(&self, peers: &BTreeMap<Sid, Vec<(String, u16)>>) {
-        self.0.send(Vote::Peers(peers.clone())).unwrap();
+impl ElectionPort for FakeElection {
+    fn notify(&self, to: Sid, notification: Notification) {
+        self.0.send((to, notification)).unwrap();
     }
 }
 
@@ -298,30 +292,40 @@ impl SnapshotBody for FakeBody {
     }
 }
 
+#[derive(Default)]
+struct SinkCount {
+    alive: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// What a leader sends: SNAP, a body of `len` bytes, the signature.
+pub fn snapshot(zxid: i64, len: usize) -> Vec<u8> {
+    let mut bytes = packet(PacketType::Snap, zxid, None);
+    bytes.extend(body(len));
+    bytes.extend(b"\x00\x00\x00\x0aBenWasHere");
+    bytes
+}
+
 /// Takes a body.
 pub struct FakeSink {
     pub link: LinkId,
     pub zxid: Zxid,
     pub bytes: Vec<u8>,
     gate: &'static Mutex<()>,
-    alive: Arc<AtomicUsize>,
+    count: Arc<SinkCount>,
 }
 
 impl FakeSink {
-    fn new(
-        link: LinkId,
-        zxid: Zxid,
-        gate: &'static Mutex<()>,
-        alive: &Arc<AtomicUsize>,
-    ) -> FakeSink {
-        alive.fetch_add(1, Ordering::SeqCst);
-        FakeSink { link, zxid, bytes: Vec::new(), gate, alive: Arc::clone(alive) }
+    fn new(link: LinkId, zxid: Zxid, gate: &'static Mutex<()>, count: &Arc<SinkCount>) -> FakeSink {
+        let alive = count.alive.fetch_add(1, Ordering::SeqCst) + 1;
+        count.most.fetch_max(alive, Ordering::SeqCst);
+        FakeSink { link, zxid, bytes: Vec::new(), gate, count: Arc::clone(count) }
     }
 }
 
 impl Drop for FakeSink {
     fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::SeqCst);
+        self.count.alive.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
