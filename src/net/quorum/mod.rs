@@ -18,6 +18,7 @@ mod listener;
 mod log;
 mod ports;
 mod reader;
+mod shelf;
 mod snapshot;
 mod thread;
 mod transfer;
@@ -35,7 +36,7 @@ use crate::zab::{Event, LinkId, Notification};
 
 /// Takes events to the pipeline, all that one wake-up of a socket has brought in one call, and
 /// leaves the list empty. It may block as long as the pipeline has too much to do already; nothing
-/// is read from any peer meanwhile.
+/// is read from any peer meanwhile. It must not block once the [`PeerPorts`] are dropped.
 pub type EventSink = Arc<dyn Fn(&mut Vec<Event>) + Send + Sync>;
 
 /// Where the quorum port of a server is, by the configurations known at the moment: empty if it is

@@ -1,12 +1,13 @@
 //! The pipeline's end of the peers' ports: commands go out in batches, one wake-up for each.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
-use super::SnapshotFile;
+use super::shelf::Shelf;
+use super::{SnapshotFile, SnapshotSink};
 use crate::types::{Sid, Zxid};
 use crate::zab::{LinkId, Notification};
 
@@ -20,7 +21,6 @@ pub(super) enum Command {
     SendLog { link: LinkId, from: Zxid, upto: Zxid },
     SendSnapshot { link: LinkId, file: SnapshotFile },
     Close { link: LinkId },
-    Stop,
 }
 
 /// Both ports of this server, for the pipeline. What is asked for here happens, in this order,
@@ -32,7 +32,7 @@ pub struct PeerPorts<S> {
     shelf: Arc<Shelf<S>>,
 }
 
-impl<S> PeerPorts<S> {
+impl<S: SnapshotSink> PeerPorts<S> {
     pub(super) fn new(mailbox: Arc<Mailbox>, shelf: Arc<Shelf<S>>) -> PeerPorts<S> {
         PeerPorts { queued: Vec::new(), mailbox, shelf }
     }
@@ -50,9 +50,8 @@ impl<S> PeerPorts<S> {
 
     /// Connects to the leader's quorum port: `LinkOpened` or, after `within_ms` at the latest,
     /// `DialFailed`. Whatever was dialled before is closed, a dial under way is cancelled silently,
-    /// and a snapshot that nobody has fetched is thrown away.
+    /// and a snapshot that nobody has fetched is thrown away, as it is by `listen(true)`.
     pub fn dial(&mut self, leader: Sid, within_ms: i64) {
-        self.shelf.clear();
         self.queued.push(Command::Dial { leader, within_ms });
     }
 
@@ -88,8 +87,8 @@ impl<S> PeerPorts<S> {
         self.mailbox.push(&mut self.queued);
     }
 
-    /// The snapshot of which `SnapshotReceived` was told, once. To be asked for at `LinkClosed`
-    /// too, so that nothing is kept that nobody will install.
+    /// The snapshot of which `SnapshotReceived` was told, once; also when its link is gone, as long
+    /// as nothing was dialled behind it. Whoever has no use for it may let it lie.
     pub fn received(&self, link: LinkId) -> Option<S> {
         self.shelf.take(link)
     }
@@ -97,8 +96,8 @@ impl<S> PeerPorts<S> {
 
 impl<S> Drop for PeerPorts<S> {
     fn drop(&mut self) {
-        self.queued.push(Command::Stop);
-        self.flush();
+        self.mailbox.push(&mut self.queued);
+        self.mailbox.stop.cancel();
     }
 }
 
@@ -107,6 +106,8 @@ impl<S> Drop for PeerPorts<S> {
 pub(super) struct Mailbox {
     commands: Mutex<Vec<Command>>,
     filled: Notify,
+    /// Nothing comes any more.
+    pub stop: CancellationToken,
 }
 
 impl Mailbox {
@@ -124,49 +125,24 @@ impl Mailbox {
         }
     }
 
-    /// Waits for commands and takes all there are into `batch`, which is empty.
-    pub async fn take(&self, batch: &mut Vec<Command>) {
+    /// Waits for commands and takes all there are into `batch`, which is empty; `false`: none will
+    /// come any more.
+    pub async fn take(&self, batch: &mut Vec<Command>) -> bool {
         loop {
+            // Asked first: what was pushed before the stop is still taken.
+            let stopped = self.stop.is_cancelled();
             std::mem::swap(&mut *self.lock(), batch);
-            if !batch.is_empty() {
-                return;
+            if !batch.is_empty() || stopped {
+                return !batch.is_empty();
             }
-            self.filled.notified().await;
+            tokio::select! {
+                () = self.filled.notified() => {}
+                () = self.stop.cancelled() => {}
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Command>> {
         self.commands.lock().expect("nobody panics while holding it")
-    }
-}
-
-/// Snapshots that have come in whole and are not installed yet.
-pub(super) struct Shelf<S> {
-    received: Mutex<BTreeMap<LinkId, S>>,
-}
-
-impl<S> Shelf<S> {
-    pub fn new() -> Shelf<S> {
-        Shelf { received: Mutex::new(BTreeMap::new()) }
-    }
-
-    /// Keeps what came over `link`. At most one of each link.
-    pub fn put(&self, link: LinkId, snapshot: S) {
-        let old = self.lock().insert(link, snapshot);
-        assert!(old.is_none(), "a link takes in one snapshot");
-    }
-
-    fn take(&self, link: LinkId) -> Option<S> {
-        self.lock().remove(&link)
-    }
-
-    fn clear(&self) {
-        let old = std::mem::take(&mut *self.lock());
-        // Freed outside the lock: each may hold a whole tree.
-        drop(old);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<LinkId, S>> {
-        self.received.lock().expect("nobody panics while holding it")
     }
 }

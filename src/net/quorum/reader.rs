@@ -96,9 +96,9 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
             return Err(End::Failed("it sent a second snapshot".to_owned()));
         }
         let failed = |e: io::Error| End::Failed(format!("its snapshot cannot be taken in: {e}"));
-        let make = self.desk.sources.receive.clone();
+        let (make, shelf) = (self.desk.sources.receive.clone(), self.desk.shelf.clone());
         let Intake { chunks, mut outcome } =
-            Intake::start(make, self.link.id, zxid).map_err(failed)?;
+            Intake::start(make, shelf, self.link.id, zxid).map_err(failed)?;
         let taken = loop {
             if self.buffer.is_empty() {
                 tokio::select! {

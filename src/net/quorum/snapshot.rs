@@ -2,12 +2,14 @@
 //! and znodes with the "/" behind them; no header, no seals), the signature. Received: the same.
 
 use std::io;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
 use jute::{Encode, Writer};
 use tokio::sync::{mpsc, oneshot};
 
+use super::shelf::{Held, Shelf};
 use super::transfer::Transfer;
 use super::SinkFactory;
 use crate::limits;
@@ -66,7 +68,7 @@ pub(super) type Outcome<S> = oneshot::Receiver<io::Result<Taken<S>>>;
 
 /// The body is complete.
 pub(super) struct Taken<S> {
-    sink: S,
+    sink: Held<S>,
     /// Came with the end of the body, but does not belong to it.
     rest: Bytes,
     /// Came behind that.
@@ -74,13 +76,20 @@ pub(super) struct Taken<S> {
 }
 
 impl<S: SnapshotSink> Intake<S> {
-    /// Starts the thread.
-    pub fn start(make: SinkFactory<S>, link: LinkId, zxid: Zxid) -> io::Result<Intake<S>> {
+    /// Starts the thread. It begins when there is no other sink.
+    pub fn start(
+        make: SinkFactory<S>,
+        shelf: Arc<Shelf<S>>,
+        link: LinkId,
+        zxid: Zxid,
+    ) -> io::Result<Intake<S>> {
         let (chunks, unread) = mpsc::channel(limits::TRANSFER_CHUNKS);
         let (done, outcome) = oneshot::channel();
         let name = "snapshot-taker".to_owned();
         std::thread::Builder::new().name(name).spawn(move || {
-            let taken = make(link, zxid).and_then(|sink| take_in(sink, unread));
+            let right = shelf.wait();
+            let begun = if unread.is_closed() { Err(ended()) } else { make(link, zxid) };
+            let taken = begun.and_then(|sink| take_in(right.hold(sink), unread));
             // The link may be gone.
             let _ = done.send(taken);
         })?;
@@ -89,21 +98,25 @@ impl<S: SnapshotSink> Intake<S> {
 }
 
 fn take_in<S: SnapshotSink>(
-    mut sink: S,
+    mut sink: Held<S>,
     mut unread: mpsc::Receiver<Bytes>,
 ) -> io::Result<Taken<S>> {
     while let Some(chunk) = unread.blocking_recv() {
-        if let Some(used) = sink.feed(&chunk)? {
+        if let Some(used) = sink.sink().feed(&chunk)? {
             let rest = chunk.slice(used..);
             return Ok(Taken { sink, rest, unread });
         }
     }
-    Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection has ended"))
+    Err(ended())
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the connection has ended")
 }
 
 impl<S> Taken<S> {
     /// The sink, and what has come behind the body so far. Nothing must be sent any more.
-    pub fn split(mut self) -> (S, BytesMut) {
+    pub fn split(mut self) -> (Held<S>, BytesMut) {
         let mut behind = BytesMut::from(self.rest);
         while let Ok(chunk) = self.unread.try_recv() {
             behind.extend_from_slice(&chunk);

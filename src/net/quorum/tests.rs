@@ -17,7 +17,8 @@ const GARBAGE: [&[u8]; 4] = [
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x01\x7f\xff\xff\xff",
     b"\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfe",
-    b"\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\x00\x00\x00\x01\xff\xff\xff\xfe",
+    b"\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff\xff\xff\
+      \x00\x00\x00\x01\xff\xff\xff\xfe",
 ];
 
 #[test]
@@ -93,6 +94,8 @@ fn packets_logs_and_snapshots_keep_their_order() {
     let mut got = vec![0; expected.len()];
     peer.read_exact(&mut got).unwrap();
     assert!(got == expected);
+    // Told once, behind the last of them.
+    assert!(matches!(kit.next_event(), Event::BulkSent { link: l } if l == link));
     // And the other direction has gone on all the time.
     peer.write_all(&packet(PacketType::Ack, 4, None)).unwrap();
     kit.expect_packet(link, PacketType::Ack, 4, None);
@@ -358,9 +361,7 @@ fn a_snapshot_comes_in_wherever_it_is_cut() {
         let (mut peer, link) = kit.leader();
         let image = body(700);
         let mut bytes = packet(PacketType::Ping, 1, None);
-        bytes.extend(packet(PacketType::Snap, 77, None));
-        bytes.extend_from_slice(&image);
-        bytes.extend_from_slice(b"\x00\x00\x00\x0aBenWasHere");
+        bytes.extend(kit::snapshot(77, 700));
         bytes.extend(packet(PacketType::NewLeader, 2, Some(b"version=0")));
         for piece in bytes.chunks(piece_len) {
             peer.write_all(piece).unwrap();
@@ -440,7 +441,33 @@ fn a_snapshot_that_is_broken_off_is_thrown_away() {
     kit.expect_packet(link, PacketType::Snap, 1, None);
     drop(peer);
     kit.expect_closed(link);
-    kit.expect_sinks_dropped();
+    kit.expect_sinks(0);
+}
+
+#[test]
+fn a_snapshot_is_begun_when_the_one_before_is_gone() {
+    let mut kit = Kit::new();
+    let (mut first_peer, first) = kit.leader();
+    let hold = kit.hold_sinks();
+    first_peer.write_all(&kit::snapshot(1, 1000)).unwrap();
+    kit.expect_packet(first, PacketType::Snap, 1, None);
+    kit.expect_sinks(1);
+    // The first sink is still busy when its link is closed and another leader sends the same.
+    let (mut second_peer, second) = kit.leader();
+    second_peer.write_all(&kit::snapshot(1, 2000)).unwrap();
+    kit.expect_packet(second, PacketType::Snap, 1, None);
+    assert_eq!(kit.most_sinks(), 1);
+    drop(hold);
+    assert!(matches!(kit.next_event(), Event::SnapshotReceived { link } if link == second));
+    // Nobody fetches the second.
+    let (mut third_peer, third) = kit.leader();
+    third_peer.write_all(&kit::snapshot(1, 3000)).unwrap();
+    kit.expect_packet(third, PacketType::Snap, 1, None);
+    assert!(matches!(kit.next_event(), Event::SnapshotReceived { link } if link == third));
+    assert!(kit.ports.received(second).is_none());
+    assert_eq!(kit.ports.received(third).expect("it was told").bytes.len(), 3004);
+    assert_eq!(kit.most_sinks(), 1);
+    kit.expect_sinks(0);
 }
 
 #[test]
@@ -455,7 +482,7 @@ fn learners_send_no_snapshots() {
 }
 
 #[test]
-fn notifications_go_to_the_election_port() {
+fn votes_go_to_the_election_port() {
     let mut kit = Kit::new();
     let notification = Notification {
         state: ServerState::Looking,

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use super::link::{self, Link, Origin};
-use super::ports::{Command, Mailbox, Shelf};
+use super::ports::{Command, Mailbox};
+use super::shelf::Shelf;
 use super::writer::Item;
 use super::{dial, listener, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
 use crate::limits;
@@ -49,19 +50,9 @@ impl QuorumThread {
         let thread = std::thread::Builder::new().name("quorum".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async move {
-                let election = setup(Arc::clone(&sink));
-                let desk = Rc::new(Desk {
-                    settings,
-                    sources,
-                    shelf,
-                    sink,
-                    links: RefCell::default(),
-                    last_link: Cell::new(0),
-                    link_gone: Notify::new(),
-                    listening: RefCell::default(),
-                    dialling: RefCell::default(),
-                });
-                desk.serve(&mailbox, election.as_ref()).await;
+                let election_port = setup(Arc::clone(&sink));
+                let desk = Rc::new(Desk::new(settings, sources, shelf, sink));
+                desk.serve(&mailbox, election_port.as_ref()).await;
             });
             drop(local);
             // Somebody may still wait for a name server.
@@ -92,22 +83,34 @@ pub(super) struct Desk<S> {
 }
 
 impl<S: SnapshotSink> Desk<S> {
-    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, election: &dyn ElectionPort) {
-        let mut batch = Vec::new();
-        loop {
-            mailbox.take(&mut batch).await;
-            for command in batch.drain(..) {
-                match command {
-                    Command::Notify { to, notification } => election.notify(to, notification),
-                    Command::Stop => return self.stop().await,
-                    command => self.handle(command).await,
-                }
-            }
+    fn new(settings: Settings, sources: Sources<S>, shelf: Arc<Shelf<S>>, sink: EventSink) -> Self {
+        Desk {
+            settings,
+            sources,
+            shelf,
+            sink,
+            links: RefCell::default(),
+            last_link: Cell::new(0),
+            link_gone: Notify::new(),
+            listening: RefCell::default(),
+            dialling: RefCell::default(),
         }
     }
 
-    async fn handle(self: &Rc<Self>, command: Command) {
+    /// Does what is asked for until nothing more can come, and closes everything.
+    async fn serve(self: &Rc<Self>, mailbox: &Mailbox, election_port: &dyn ElectionPort) {
+        let mut batch = Vec::new();
+        while mailbox.take(&mut batch).await {
+            for command in batch.drain(..) {
+                self.handle(command, election_port).await;
+            }
+        }
+        self.stop().await;
+    }
+
+    async fn handle(self: &Rc<Self>, command: Command, election_port: &dyn ElectionPort) {
         match command {
+            Command::Notify { to, notification } => election_port.notify(to, notification),
             Command::Listen(true) => self.listen().await,
             Command::Listen(false) => {
                 self.stop_listening().await;
@@ -123,7 +126,6 @@ impl<S: SnapshotSink> Desk<S> {
                     link.close();
                 }
             }
-            Command::Notify { .. } | Command::Stop => unreachable!("seen to by the caller"),
         }
     }
 
@@ -142,11 +144,9 @@ impl<S: SnapshotSink> Desk<S> {
 
     /// Takes in a connection.
     pub fn open(self: &Rc<Self>, stream: TcpStream, origin: Origin, peer: SocketAddr) {
-        if self.links.borrow().len() >= limits::LINKS_MAX {
-            tracing::warn!(
-                "Closing the quorum connection of {peer}: {} are open already",
-                limits::LINKS_MAX
-            );
+        if origin == Origin::Accepted && self.links.borrow().len() >= limits::LINKS_MAX {
+            let max = limits::LINKS_MAX;
+            tracing::warn!("Closing the quorum connection of {peer}: {max} are open already");
             return;
         }
         self.last_link.set(self.last_link.get() + 1);
@@ -159,6 +159,7 @@ impl<S: SnapshotSink> Desk<S> {
         let _ = stream.set_nodelay(nodelay);
         let link = Rc::new(Link::new(id, origin, peer, stream));
         self.links.borrow_mut().insert(id, Rc::clone(&link));
+        tracing::debug!("Quorum connection {} with {peer} is open ({origin:?})", id.0);
         self.tell(Event::LinkOpened { link: id });
         tokio::task::spawn_local(link::run(link, Rc::clone(self)));
     }
@@ -187,6 +188,7 @@ impl<S: SnapshotSink> Desk<S> {
     }
 
     async fn listen(self: &Rc<Self>) {
+        self.shelf.clear();
         self.stop_listening().await;
         let task = tokio::task::spawn_local(listener::run(Rc::clone(self)));
         self.listening.replace(Some(task));
@@ -205,6 +207,7 @@ impl<S: SnapshotSink> Desk<S> {
     fn dial(self: &Rc<Self>, leader: Sid, within_ms: i64) {
         self.cancel_dial();
         self.close_all(Origin::Dialled);
+        self.shelf.clear();
         let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or(0));
         let task = tokio::task::spawn_local(dial::run(Rc::clone(self), leader, within));
         self.dialling.replace(Some(task));

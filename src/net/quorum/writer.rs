@@ -10,8 +10,9 @@ use super::link::{End, Link};
 use super::snapshot::SnapshotFile;
 use super::thread::Desk;
 use super::transfer::{Part, Transfer};
-use super::{log, snapshot};
+use super::{log, snapshot, SnapshotSink};
 use crate::types::Zxid;
+use crate::zab::Event;
 
 /// Pieces handed to the system in one call.
 const SLICES: usize = 64;
@@ -35,15 +36,29 @@ pub(super) struct Queue {
 
 impl Queue {
     pub fn push(&mut self, item: Item) {
-        match &item {
-            Item::Packets(packets) if packets.is_empty() => return,
-            Item::Packets(packets) => self.bytes += packets.len(),
-            Item::Log { .. } | Item::Snapshot(_) => {}
+        if let Item::Packets(packets) = &item {
+            if packets.is_empty() {
+                return;
+            }
+            self.bytes += packets.len();
         }
+        self.bytes += size_of::<Item>();
         self.items.push_back(item);
     }
 
-    /// Bytes of encoded packets that wait.
+    /// Takes away what stands at the front.
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= size_of::<Item>();
+        Some(item)
+    }
+
+    /// Whether anything that comes from a file waits.
+    fn has_transfer(&self) -> bool {
+        self.items.iter().any(|item| !matches!(item, Item::Packets(_)))
+    }
+
+    /// How much memory waits here: encoded packets and the queue itself.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -67,7 +82,7 @@ impl Queue {
             packets.advance(n);
             written -= n;
             if packets.is_empty() {
-                self.items.pop_front();
+                self.pop();
             }
         }
         Ok(())
@@ -82,7 +97,7 @@ enum Front {
 }
 
 /// Writes until the connection ends, or until it shall be closed and nothing is left.
-pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
+pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
     loop {
         let outcome = match front(link, desk) {
             Front::Nothing if link.closing.is_cancelled() => return End::Closed,
@@ -91,7 +106,13 @@ pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
                 Ok(())
             }
             Front::Packets => write_packets(link).await,
-            Front::Transfer(Ok(transfer)) => pass_on(link, transfer).await,
+            Front::Transfer(Ok(transfer)) => {
+                let outcome = pass_on(link, transfer).await;
+                if outcome.is_ok() && !link.queue.borrow().has_transfer() {
+                    desk.tell(Event::BulkSent { link: link.id });
+                }
+                outcome
+            }
             Front::Transfer(Err(e)) => {
                 Err(format!("no thread can be started to send it more: {e}"))
             }
@@ -99,6 +120,8 @@ pub(super) async fn run<S>(link: &Link, desk: &Desk<S>) -> End {
         if let Err(why) = outcome {
             return End::Failed(why);
         }
+        // A socket that takes everything must not keep the thread to itself.
+        tokio::task::coop::consume_budget().await;
     }
 }
 
@@ -109,7 +132,7 @@ fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
         Some(Item::Packets(_)) => return Front::Packets,
         Some(Item::Log { .. } | Item::Snapshot(_)) => {}
     }
-    Front::Transfer(match queue.items.pop_front() {
+    Front::Transfer(match queue.pop() {
         Some(Item::Log { from, upto }) => log::send(&desk.sources.log, from, upto),
         Some(Item::Snapshot(file)) => snapshot::send(file),
         Some(Item::Packets(_)) | None => unreachable!("a transfer stood there"),

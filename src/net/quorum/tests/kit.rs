@@ -29,7 +29,7 @@ pub struct Kit {
     log: Arc<FakeLog>,
     /// Sinks wait for it before they take anything.
     gate: &'static Mutex<()>,
-    sinks: Arc<AtomicUsize>,
+    sinks: Arc<SinkCount>,
 }
 
 impl Kit {
@@ -53,7 +53,7 @@ impl Kit {
         };
         let log = Arc::new(FakeLog::default());
         let gate: &'static Mutex<()> = Box::leak(Box::default());
-        let sinks = Arc::new(AtomicUsize::new(0));
+        let sinks: Arc<SinkCount> = Arc::default();
         let count = Arc::clone(&sinks);
         let sources = Sources {
             log: Arc::clone(&log) as Arc<dyn LogSource>,
@@ -171,12 +171,18 @@ impl Kit {
         self.gate.lock().unwrap()
     }
 
-    pub fn expect_sinks_dropped(&self) {
+    /// Waits until there are so many sinks.
+    pub fn expect_sinks(&self, count: usize) {
         let begun = Instant::now();
-        while self.sinks.load(Ordering::SeqCst) > 0 {
-            assert!(begun.elapsed() < PATIENCE, "a sink is still there");
+        while self.sinks.alive.load(Ordering::SeqCst) != count {
+            assert!(begun.elapsed() < PATIENCE, "not {count} sinks");
             std::thread::yield_now();
         }
+    }
+
+    /// How many sinks there ever were at a time.
+    pub fn most_sinks(&self) -> usize {
+        self.sinks.most.load(Ordering::SeqCst)
     }
 
     /// Ends the thread; what had not been looked at of the events.
@@ -286,30 +292,40 @@ impl SnapshotBody for FakeBody {
     }
 }
 
+#[derive(Default)]
+struct SinkCount {
+    alive: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// What a leader sends: SNAP, a body of `len` bytes, the signature.
+pub fn snapshot(zxid: i64, len: usize) -> Vec<u8> {
+    let mut bytes = packet(PacketType::Snap, zxid, None);
+    bytes.extend(body(len));
+    bytes.extend(b"\x00\x00\x00\x0aBenWasHere");
+    bytes
+}
+
 /// Takes a body.
 pub struct FakeSink {
     pub link: LinkId,
     pub zxid: Zxid,
     pub bytes: Vec<u8>,
     gate: &'static Mutex<()>,
-    alive: Arc<AtomicUsize>,
+    count: Arc<SinkCount>,
 }
 
 impl FakeSink {
-    fn new(
-        link: LinkId,
-        zxid: Zxid,
-        gate: &'static Mutex<()>,
-        alive: &Arc<AtomicUsize>,
-    ) -> FakeSink {
-        alive.fetch_add(1, Ordering::SeqCst);
-        FakeSink { link, zxid, bytes: Vec::new(), gate, alive: Arc::clone(alive) }
+    fn new(link: LinkId, zxid: Zxid, gate: &'static Mutex<()>, count: &Arc<SinkCount>) -> FakeSink {
+        let alive = count.alive.fetch_add(1, Ordering::SeqCst) + 1;
+        count.most.fetch_max(alive, Ordering::SeqCst);
+        FakeSink { link, zxid, bytes: Vec::new(), gate, count: Arc::clone(count) }
     }
 }
 
 impl Drop for FakeSink {
     fn drop(&mut self) {
-        self.alive.fetch_sub(1, Ordering::SeqCst);
+        self.count.alive.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
