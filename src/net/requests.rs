@@ -1,5 +1,6 @@
 //! From a frame to a reply, a place in the lane, or an ask to the pipeline.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -130,10 +131,12 @@ fn request(
         Verdict::Submit => {
             let body = Bytes::copy_from_slice(body);
             submit(desk, conn, state, &slot, Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Wait => {
             let body = Bytes::copy_from_slice(body);
             state.lane.park(Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Drop => {}
     }
@@ -160,9 +163,15 @@ pub(super) fn unpark(desk: &mut Desk<'_>, conn: &Conn, state: &mut State) {
                 run(desk, conn, state, &slot, p.op, p.xid, &p.body, p.received_ms);
             }
             Some((_, parked)) => submit(desk, conn, state, &slot, parked),
-            None => return,
+            None => break,
         }
     }
+    note_queued(conn, state);
+}
+
+/// How many requests `cons` shows as queued.
+fn note_queued(conn: &Conn, state: &State) {
+    conn.stats.outstanding.store(state.lane.outstanding() as i64, Ordering::Relaxed);
 }
 
 #[allow(clippy::too_many_arguments)]
