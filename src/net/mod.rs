@@ -15,6 +15,7 @@ mod frames;
 mod handshake;
 mod listener;
 mod queues;
+mod read_only;
 mod requests;
 mod serving;
 mod shared;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use listener::{accept, bind, bind_any};
 pub use queues::{AskQueue, Inbox, WorkerMail};
+pub use read_only::LocalSessions;
 pub use serving::{PipelineLoad, Serving, Term};
 pub use shared::{RequestLimits, SessionDesk, Settings, Shared};
 pub use stats::{ConnStats, Registry};

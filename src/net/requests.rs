@@ -8,6 +8,7 @@ use jute::proto::{AuthPacket, RequestHeader, SaslToken};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::conn::{Conn, Phase, State};
+use super::read_only;
 use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
@@ -77,6 +78,9 @@ pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: 
             aside(desk, conn);
             state.close();
         }
+        Some(op) if desk.serving == Serving::ReadOnly && read_only::is_refused(op) => {
+            read_only::refuse(desk, conn, state, header.xid);
+        }
         Some(op) if is_request(op) => return request(desk, conn, state, op, header.xid, body),
         _ => {
             // Out of turn, and with no zxid at all: Apache answers unknown operations so.
@@ -124,6 +128,10 @@ fn request(
         desk.tally.response(REPLY_HEADER_BYTES);
         let latency_ms = Answer { op: None, xid, zxid, received_ms }.note(conn, desk.now);
         desk.tally.read_answered(latency_ms);
+        return Dealt::Done;
+    }
+    if desk.serving == Serving::ReadOnly && op == OpCode::CloseSession {
+        read_only::close_session(desk, conn, state, slot.id(), xid);
         return Dealt::Done;
     }
     match state.lane.admit(op, way) {
@@ -261,7 +269,7 @@ fn sent(tally: &mut Tally, conn: &Conn, op: OpCode, mut frames: &[u8]) {
 }
 
 /// Counts a reply out of turn that is no more than a header.
-fn aside(desk: &mut Desk<'_>, conn: &Conn) {
+pub(super) fn aside(desk: &mut Desk<'_>, conn: &Conn) {
     conn.stats.packets_sent(1);
     desk.tally.aside(REPLY_HEADER_BYTES);
 }

@@ -5,6 +5,7 @@ use std::sync::{mpsc, Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use super::queues::{AskQueue, Inbox, WorkerMail};
+use super::read_only::LocalSessions;
 use super::serving::{PipelineLoad, Serving};
 use super::stats::Registry;
 use super::words::Words;
@@ -27,6 +28,8 @@ pub struct Shared {
     /// Asks the time; pure code is told it.
     pub clock: fn() -> Now,
     pub session_ids: SessionIds,
+    /// Those of a read-only server.
+    pub local_sessions: LocalSessions,
     pub in_pipeline: PipelineLoad,
     /// A [`Serving`].
     serving: AtomicU8,
@@ -47,6 +50,10 @@ pub struct Settings {
     pub frame_bytes_max: usize,
     pub min_session_timeout_ms: i32,
     pub max_session_timeout_ms: i32,
+    /// `tickTime`: the grain of the expiry of local sessions, ms.
+    pub tick_ms: i32,
+    /// `localSessionsEnabled`: without it a read-only server can give nobody a session.
+    pub local_sessions: bool,
     /// `maxClientCnxns`; 0 is no limit.
     pub max_per_ip: usize,
     /// `maxCnxns`; 0 is no limit.
@@ -115,6 +122,7 @@ impl Shared {
             registry: Registry::default(),
             auth,
             clock,
+            local_sessions: LocalSessions::new(settings.tick_ms),
             in_pipeline: PipelineLoad::default(),
             serving: AtomicU8::new(Serving::No as u8),
             epoch_start: AtomicI64::new(0),
@@ -187,6 +195,7 @@ impl Shared {
         assert!(self.serving() == Serving::No && serving != Serving::No, "one role at a time");
         let start = epoch.map_or(Zxid::ZERO, |epoch| Zxid::new(epoch, 0));
         self.epoch_start.store(start.0, Ordering::Release);
+        self.local_sessions.clear();
         self.serving.store(serving as u8, Ordering::Release);
         self.tell_workers(|| WorkerMail::Serve(serving));
     }
@@ -200,6 +209,7 @@ impl Shared {
             return;
         }
         self.serving.store(Serving::No as u8, Ordering::Release);
+        self.local_sessions.clear();
         let term = self.asks.end_term();
         self.tell_workers(|| WorkerMail::StopServing(term));
     }

@@ -18,7 +18,7 @@ use super::requests::{self, Dealt, Desk};
 use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
-use super::{handshake, listener};
+use super::{handshake, listener, read_only};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
@@ -387,6 +387,9 @@ impl Worker {
     /// its buckets of ten seconds).
     fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
+        if self.index == 0 {
+            read_only::expire(&self.shared, now.mono_ms);
+        }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {
             let mut state = conn.state.borrow_mut();

@@ -199,6 +199,8 @@ fn net_settings(config: &Config) -> net::Settings {
         frame_bytes_max: limits.jute_max_buffer.max(0) as usize,
         min_session_timeout_ms: sessions.min_timeout_ms,
         max_session_timeout_ms: sessions.max_timeout_ms,
+        tick_ms: sessions.tick_time_ms,
+        local_sessions: config.ensemble.local_sessions_enabled,
         max_per_ip: limits.max_client_cnxns.max(0) as usize,
         max_connections: limits.max_cnxns.max(0) as usize,
         outstanding_max: i64::from(limits.global_outstanding_limit),
