@@ -14,6 +14,7 @@ mod drain;
 mod frames;
 mod handshake;
 mod listener;
+mod member;
 mod queues;
 mod read_only;
 mod requests;
@@ -24,6 +25,7 @@ mod words;
 mod worker;
 
 pub use listener::{accept, bind, bind_any};
+pub use member::{LeaderView, MemberView};
 pub use queues::{AskQueue, Inbox, WorkerMail};
 pub use read_only::LocalSessions;
 pub use serving::{PipelineLoad, Serving, Term};

@@ -380,7 +380,7 @@ impl Worker {
             tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
             return true;
         }
-        state.lane.outstanding() > 0 && outstanding > settings.outstanding_max
+        state.lane.outstanding() > 0 && outstanding > self.shared.outstanding_max()
     }
 
     /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
