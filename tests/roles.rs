@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::OpCode;
 use oxkeeper::auth::Auth;
 use oxkeeper::metrics::Metrics;
@@ -14,9 +15,9 @@ use oxkeeper::net::{
     self, Question, RequestLimits, Serving, Settings, Shared, WatchesWanted, Words, WorkerMail,
 };
 use oxkeeper::pipeline::{reply, Ask, Effect, Item, Request, WorkerEffects};
-use oxkeeper::session::{SessionIds, SessionTable, ThrottleConfig};
+use oxkeeper::session::{self, SessionIds, SessionTable, ThrottleConfig};
 use oxkeeper::tree::{Replica, TreeOptions};
-use oxkeeper::types::{Epoch, Now, Zxid};
+use oxkeeper::types::{Epoch, Now, SessionId, Zxid};
 use oxkeeper::zab;
 
 /// Longer than anything here takes on the slowest machine.
@@ -24,9 +25,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Nothing expires in these tests.
 const TIMEOUT_MS: i32 = 600_000;
 
+/// A session that the ensemble knows.
+const GLOBAL_SESSION: i64 = 0x0200_0000_0000_0007;
+
 const GET_DATA: i32 = 4;
 const SYNC: i32 = 9;
 const PING: i32 = 11;
+
+const SET_DATA: i32 = 5;
+const CLOSE_SESSION: i32 = -11;
+const NOT_READ_ONLY: i32 = -119;
 
 fn clock() -> Now {
     Now { mono_ms: 1, wall_ms: 1 }
@@ -59,9 +67,30 @@ struct Server {
 
 impl Server {
     fn start() -> Server {
+        Server::with(settings(), Replica::new(TreeOptions::default()))
+    }
+
+    /// Serves reads only, from a replica that knows one session.
+    fn read_only(local_sessions: bool) -> Server {
+        let mut replica = Replica::new(TreeOptions::default());
+        let header = TxnHeader {
+            client_id: GLOBAL_SESSION,
+            cxid: 0,
+            zxid: 0x2_0000_0001,
+            time_ms: 1,
+            kind: OpCode::CreateSession.code(),
+        };
+        let txn = Txn::CreateSession(TIMEOUT_MS);
+        replica.apply_record(&TxnRecord { header, txn, digest: None }, &mut Vec::new());
+        let server = Server::with(Settings { local_sessions, ..settings() }, replica);
+        server.shared.serve(Serving::ReadOnly, None);
+        server
+    }
+
+    fn with(settings: Settings, replica: Replica) -> Server {
         let shared = Arc::new(Shared::new(
-            settings(),
-            Replica::new(TreeOptions::default()),
+            settings,
+            replica,
             1,
             Arc::new(Auth::new(false, Vec::new())),
             clock,
@@ -158,6 +187,8 @@ fn settings() -> Settings {
         frame_bytes_max: 1 << 20,
         min_session_timeout_ms: 1,
         max_session_timeout_ms: TIMEOUT_MS,
+        tick_ms: TIMEOUT_MS,
+        local_sessions: true,
         max_per_ip: 0,
         max_connections: 0,
         outstanding_max: 1000,
@@ -182,11 +213,16 @@ struct Client {
 
 impl Client {
     fn send_handshake(&mut self, last_zxid_seen: i64, read_only: bool) {
+        self.resume(last_zxid_seen, read_only, 0, &[0; 16]);
+    }
+
+    fn resume(&mut self, last_zxid_seen: i64, read_only: bool, session: i64, password: &[u8]) {
         let mut body = 0_i32.to_be_bytes().to_vec();
         body.extend(last_zxid_seen.to_be_bytes());
         body.extend(TIMEOUT_MS.to_be_bytes());
-        body.extend(0_i64.to_be_bytes());
-        body.extend((-1_i32).to_be_bytes());
+        body.extend(session.to_be_bytes());
+        body.extend((password.len() as i32).to_be_bytes());
+        body.extend(password);
         body.push(u8::from(read_only));
         self.send(&body);
     }
@@ -223,6 +259,19 @@ impl Client {
     fn xids(&mut self, count: usize) -> Vec<i32> {
         let xid = |body: Vec<u8>| i32::from_be_bytes(body[..4].try_into().unwrap());
         (0..count).map(|_| xid(self.receive().unwrap())).collect()
+    }
+
+    /// The error in the next reply.
+    fn error(&mut self) -> i32 {
+        i32::from_be_bytes(self.receive().unwrap()[12..16].try_into().unwrap())
+    }
+
+    /// What the next answer to a handshake grants: session, password, and whether it is a
+    /// read-only server's.
+    fn session(&mut self) -> (i64, Vec<u8>, u8) {
+        let body = self.receive().unwrap();
+        let session = i64::from_be_bytes(body[8..16].try_into().unwrap());
+        (session, body[20..36].to_vec(), body[36])
     }
 
     /// The server lets go of the connection without another byte.
@@ -309,6 +358,69 @@ fn a_client_that_has_seen_the_start_of_the_epoch_is_let_in_before_its_first_tran
     let request = server.ask();
     server.answer(&request);
     assert_eq!(client.receive().unwrap().len(), 37);
+}
+
+#[test]
+fn a_read_only_server_serves_reads_to_whoever_is_content_with_them() {
+    let server = Server::read_only(true);
+    for ahead in [false, true] {
+        let mut client = server.connect();
+        client.send_handshake(if ahead { 0x2_0000_0002 } else { 0 }, ahead);
+        client.expect_close();
+    }
+    let mut client = server.connect();
+    client.send_handshake(0x2_0000_0001, true);
+    let (session, _, read_only) = client.session();
+    assert_eq!((session >> 56, read_only), (1, 1));
+    client.request(1, GET_DATA, Some("/"));
+    client.request(2, SET_DATA, None);
+    client.request(3, SYNC, Some("/"));
+    client.request(4, PING, None);
+    assert_eq!([(); 4].map(|()| client.error()), [0, NOT_READ_ONLY, NOT_READ_ONLY, 0]);
+    client.request(5, CLOSE_SESSION, None);
+    assert_eq!(client.error(), 0);
+    client.expect_close();
+    assert!(server.shared.local_sessions.is_empty());
+    server.expect_no_ask();
+}
+
+#[test]
+fn a_local_session_moves_between_connections_and_ends_with_the_mode() {
+    let server = Server::read_only(true);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    first.send_handshake(0, true);
+    let (session, password, _) = first.session();
+    second.resume(0, true, session, &password);
+    assert_eq!(second.session(), (session, password.clone(), 1));
+    first.expect_close();
+    server.shared.stop_serving();
+    second.expect_close();
+    server.shared.serve(Serving::ReadOnly, None);
+    let mut third = server.connect();
+    third.resume(0, true, session, &password);
+    assert_eq!(third.session(), (0, vec![0; 16], 1), "nobody knows it any more");
+    third.expect_close();
+}
+
+#[test]
+fn a_read_only_server_has_no_say_over_sessions_of_the_ensemble() {
+    let server = Server::read_only(true);
+    let mut client = server.connect();
+    let password = session::password(SessionId(GLOBAL_SESSION));
+    client.resume(0, true, GLOBAL_SESSION, &password);
+    client.expect_close();
+    let mut client = server.connect();
+    client.resume(0, true, GLOBAL_SESSION + 1, &password);
+    assert_eq!(client.session(), (0, vec![0; 16], 1), "a wrong password");
+    client.expect_close();
+}
+
+#[test]
+fn without_local_sessions_a_read_only_server_lets_nobody_in() {
+    let server = Server::read_only(false);
+    let mut client = server.connect();
+    client.send_handshake(0, true);
+    client.expect_close();
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! the same hold of the lock, so that an event precedes every reply that can show its change.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use jute::OpCode;
@@ -16,7 +15,7 @@ use super::{handshake, WorkerMail};
 use crate::limits;
 use crate::metrics::{Basic, Metrics};
 use crate::pipeline::{reply, Effect, Item, WorkerEffects};
-use crate::session::{self, SessionSlot};
+use crate::session::SessionSlot;
 use crate::tree::{Fired, Replica};
 use crate::types::{ConnId, EventKind, Now, Zxid};
 
@@ -163,7 +162,8 @@ impl Worker {
                 let mut state = conn.state.borrow_mut();
                 if let Phase::Opening { has_read_only } = state.phase {
                     let mut tally = self.tally.borrow_mut();
-                    handshake::refuse(&mut tally, &conn, &mut state, has_read_only);
+                    let read_only = has_read_only.then_some(false);
+                    handshake::refuse(&mut tally, &conn, &mut state, read_only);
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
@@ -183,19 +183,13 @@ impl Worker {
     ) {
         let mut state = conn.state.borrow_mut();
         let Phase::Opening { has_read_only } = state.phase else { return };
-        let id = slot.id();
-        let granted = Some((id, session::password(id), timeout_ms));
-        reply::connected(&mut state.out, granted, has_read_only);
-        state.phase = Phase::Open { slot: Arc::clone(slot) };
         let mut tally = self.tally.borrow_mut();
         if let Some((zxid, received_ms)) = new {
             let answer = Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };
             tally.update_answered(answer.note(conn, now));
         }
-        conn.stats.packets_sent(1);
-        tally.packets_sent += 1;
-        conn.stats.session.store(id.0, Ordering::Relaxed);
-        conn.stats.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+        let read_only = has_read_only.then_some(false);
+        handshake::accept(&mut tally, conn, &mut state, (slot, timeout_ms), read_only);
         conn.signal();
     }
 }

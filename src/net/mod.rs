@@ -17,8 +17,10 @@ mod election;
 mod frames;
 mod handshake;
 mod listener;
+mod member;
 mod queues;
 pub mod quorum;
+mod read_only;
 mod requests;
 mod serving;
 mod shared;
@@ -30,7 +32,9 @@ pub use election::{
     ElectionEvents, ElectionPort, ElectionPortError, ElectionPortOptions, ListenAt,
 };
 pub use listener::{accept, bind, bind_any};
+pub use member::{LeaderView, MemberView};
 pub use queues::{AskQueue, Inbox, WorkerMail};
+pub use read_only::LocalSessions;
 pub use serving::{PipelineLoad, Serving, Term};
 pub use shared::{RequestLimits, SessionDesk, Settings, Shared};
 pub use stats::{ConnStats, Registry};

@@ -1,5 +1,6 @@
 //! From a frame to a reply, a place in the lane, or an ask to the pipeline.
 
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use jute::proto::{AuthPacket, RequestHeader, SaslToken};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::conn::{Conn, Phase, State};
+use super::read_only;
 use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
@@ -76,6 +78,9 @@ pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: 
             aside(desk, conn);
             state.close();
         }
+        Some(op) if desk.serving == Serving::ReadOnly && read_only::is_refused(op) => {
+            read_only::refuse(desk, conn, state, header.xid);
+        }
         Some(op) if is_request(op) => return request(desk, conn, state, op, header.xid, body),
         _ => {
             // Out of turn, and with no zxid at all: Apache answers unknown operations so.
@@ -125,15 +130,21 @@ fn request(
         desk.tally.read_answered(latency_ms);
         return Dealt::Done;
     }
+    if desk.serving == Serving::ReadOnly && op == OpCode::CloseSession {
+        read_only::close_session(desk, conn, state, slot.id(), xid);
+        return Dealt::Done;
+    }
     match state.lane.admit(op, way) {
         Verdict::Run => run(desk, conn, state, &slot, op, xid, body, received_ms),
         Verdict::Submit => {
             let body = Bytes::copy_from_slice(body);
             submit(desk, conn, state, &slot, Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Wait => {
             let body = Bytes::copy_from_slice(body);
             state.lane.park(Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Drop => {}
     }
@@ -160,9 +171,15 @@ pub(super) fn unpark(desk: &mut Desk<'_>, conn: &Conn, state: &mut State) {
                 run(desk, conn, state, &slot, p.op, p.xid, &p.body, p.received_ms);
             }
             Some((_, parked)) => submit(desk, conn, state, &slot, parked),
-            None => return,
+            None => break,
         }
     }
+    note_queued(conn, state);
+}
+
+/// How many requests `cons` shows as queued.
+fn note_queued(conn: &Conn, state: &State) {
+    conn.stats.outstanding.store(state.lane.outstanding() as i64, Ordering::Relaxed);
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -252,7 +269,7 @@ fn sent(tally: &mut Tally, conn: &Conn, op: OpCode, mut frames: &[u8]) {
 }
 
 /// Counts a reply out of turn that is no more than a header.
-fn aside(desk: &mut Desk<'_>, conn: &Conn) {
+pub(super) fn aside(desk: &mut Desk<'_>, conn: &Conn) {
     conn.stats.packets_sent(1);
     desk.tally.aside(REPLY_HEADER_BYTES);
 }

@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{mpsc, Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use super::member::{outstanding_divisor, MemberView};
 use super::queues::{AskQueue, Inbox, WorkerMail};
+use super::read_only::LocalSessions;
 use super::serving::{PipelineLoad, Serving};
 use super::stats::Registry;
 use super::words::Words;
 use crate::auth::Auth;
-use crate::metrics::{Metrics, ServerStats};
+use crate::metrics::{Metrics, ServerStats, Sizes};
 use crate::session::{Bucket, ConnectionThrottle, SessionCost, SessionIds, ThrottleConfig};
 use crate::tree::Replica;
 use crate::types::{Epoch, Now, Zxid};
@@ -27,9 +29,18 @@ pub struct Shared {
     /// Asks the time; pure code is told it.
     pub clock: fn() -> Now,
     pub session_ids: SessionIds,
+    /// Those of a read-only server.
+    pub local_sessions: LocalSessions,
     pub in_pipeline: PipelineLoad,
     /// A [`Serving`].
     serving: AtomicU8,
+    /// Since when, monotonic ms.
+    serving_since_ms: AtomicI64,
+    member: Mutex<MemberView>,
+    /// What [`Settings::outstanding_max`] comes to in this role.
+    outstanding_max: AtomicI64,
+    /// Bytes of a leader's proposals, each a transaction with its header.
+    pub proposal_sizes: Sizes,
     /// The zxid at which the epoch of the leader began; 0 without one.
     epoch_start: AtomicI64,
     throttle: Mutex<Throttle>,
@@ -47,6 +58,10 @@ pub struct Settings {
     pub frame_bytes_max: usize,
     pub min_session_timeout_ms: i32,
     pub max_session_timeout_ms: i32,
+    /// `tickTime`: the grain of the expiry of local sessions, ms.
+    pub tick_ms: i32,
+    /// `localSessionsEnabled`: without it a read-only server can give nobody a session.
+    pub local_sessions: bool,
     /// `maxClientCnxns`; 0 is no limit.
     pub max_per_ip: usize,
     /// `maxCnxns`; 0 is no limit.
@@ -115,8 +130,13 @@ impl Shared {
             registry: Registry::default(),
             auth,
             clock,
+            local_sessions: LocalSessions::new(settings.tick_ms),
             in_pipeline: PipelineLoad::default(),
             serving: AtomicU8::new(Serving::No as u8),
+            serving_since_ms: AtomicI64::new(clock().mono_ms),
+            member: Mutex::default(),
+            outstanding_max: AtomicI64::new(settings.outstanding_max),
+            proposal_sizes: Sizes::default(),
             epoch_start: AtomicI64::new(0),
             throttle: Mutex::new(Throttle {
                 bucket: ConnectionThrottle::new(settings.connections, clock().mono_ms),
@@ -187,7 +207,12 @@ impl Shared {
         assert!(self.serving() == Serving::No && serving != Serving::No, "one role at a time");
         let start = epoch.map_or(Zxid::ZERO, |epoch| Zxid::new(epoch, 0));
         self.epoch_start.store(start.0, Ordering::Release);
+        self.local_sessions.clear();
+        self.stats.restart();
+        self.proposal_sizes.reset();
+        self.serving_since_ms.store((self.clock)().mono_ms, Ordering::Release);
         self.serving.store(serving as u8, Ordering::Release);
+        self.divide_outstanding();
         self.tell_workers(|| WorkerMail::Serve(serving));
     }
 
@@ -200,8 +225,36 @@ impl Shared {
             return;
         }
         self.serving.store(Serving::No as u8, Ordering::Release);
+        self.local_sessions.clear();
         let term = self.asks.end_term();
         self.tell_workers(|| WorkerMail::StopServing(term));
+    }
+
+    /// When it began to serve as what it is now, monotonic ms.
+    pub fn serving_since_ms(&self) -> i64 {
+        self.serving_since_ms.load(Ordering::Acquire)
+    }
+
+    /// What the ensemble looks like from here, for words and metrics.
+    pub fn tell_member(&self, view: MemberView) {
+        *self.member.lock().expect("nobody panics while holding it") = view;
+        self.divide_outstanding();
+    }
+
+    /// As told last; empty for a lone server.
+    pub fn member(&self) -> MemberView {
+        self.member.lock().expect("as above").clone()
+    }
+
+    /// `globalOutstandingLimit`, or this member's part of it.
+    pub(super) fn outstanding_max(&self) -> i64 {
+        self.outstanding_max.load(Ordering::Relaxed)
+    }
+
+    fn divide_outstanding(&self) {
+        let quorum_size = self.member.lock().expect("as above").quorum_size;
+        let divisor = outstanding_divisor(self.serving(), quorum_size);
+        self.outstanding_max.store(self.settings.outstanding_max / divisor, Ordering::Relaxed);
     }
 
     fn tell_workers(&self, mail: impl Fn() -> WorkerMail) {

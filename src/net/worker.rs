@@ -18,7 +18,7 @@ use super::requests::{self, Dealt, Desk};
 use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
-use super::{handshake, listener};
+use super::{handshake, listener, read_only};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
@@ -380,13 +380,16 @@ impl Worker {
             tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
             return true;
         }
-        state.lane.outstanding() > 0 && outstanding > settings.outstanding_max
+        state.lane.outstanding() > 0 && outstanding > self.shared.outstanding_max()
     }
 
     /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
     /// its buckets of ten seconds).
     fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
+        if self.index == 0 {
+            read_only::expire(&self.shared, now.mono_ms);
+        }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {
             let mut state = conn.state.borrow_mut();

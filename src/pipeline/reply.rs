@@ -58,8 +58,13 @@ pub fn notification(w: &mut Writer, zxid: Zxid, kind: i32, path: &str) {
     w.end_frame(at);
 }
 
-/// The answer to a handshake. `None` refuses the session.
-pub fn connected(w: &mut Writer, session: Option<(SessionId, [u8; 16], i32)>, has_read_only: bool) {
+/// The answer to a handshake. Without a session it is refused. `read_only` is whether the server
+/// serves reads only; `None`: to a client whose request had no room for it.
+pub fn connected(
+    w: &mut Writer,
+    session: Option<(SessionId, [u8; 16], i32)>,
+    read_only: Option<bool>,
+) {
     let (id, password, timeout_ms) = session.unwrap_or((SessionId(0), [0; 16], 0));
     let at = w.begin_frame();
     ConnectResponse {
@@ -67,7 +72,7 @@ pub fn connected(w: &mut Writer, session: Option<(SessionId, [u8; 16], i32)>, ha
         timeout_ms,
         session_id: id.0,
         password: Some(&password),
-        read_only: has_read_only.then_some(false),
+        read_only,
     }
     .encode(w);
     w.end_frame(at);

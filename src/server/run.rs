@@ -79,7 +79,7 @@ impl Server {
         let conf = Conf { client_port, ..options.conf };
         let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
         tell_environment(&backstage);
-        let words = LiveWords::new(options.words, backstage, now.mono_ms);
+        let words = LiveWords::new(options.words, backstage);
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
