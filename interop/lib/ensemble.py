@@ -66,6 +66,7 @@ class Member(Server):
         self.version = NEWEST
         self.host = self.peer_host = "127.0.0.1"
         self.quorum_port, self.election_port = quiet_port(), quiet_port()
+        self.suspended = False
         # Words in front of the command line, such as those that enter a network namespace.
         self.prefix = []
         super().__init__(kind.partition("-")[0], cfg, properties, quiet_port(), "INFO")
@@ -104,7 +105,8 @@ class Member(Server):
     def end(self, number):
         """As Server's; a suspended process is woken, or it would not hear of a SIGTERM."""
         if self.running and number != signal.SIGKILL:
-            self.signal(signal.SIGCONT)
+            self.resume()
+        self.suspended = False
         return super().end(number)
 
     def stop(self):
@@ -116,10 +118,12 @@ class Member(Server):
     def suspend(self):
         """Stops the process in its tracks."""
         self.signal(signal.SIGSTOP)
+        self.suspended = True
 
     def resume(self):
         """Lets a suspended process go on."""
         self.signal(signal.SIGCONT)
+        self.suspended = False
 
     def word(self, word, timeout_s=2.0):
         """The answer to a four-letter word as text; empty if the member does not answer."""
@@ -137,7 +141,7 @@ class Member(Server):
 
     def role(self):
         """leader, follower, observer, read-only, or None while the member serves nobody."""
-        return self.srvr("Mode") if self.running else None
+        return self.srvr("Mode") if self.running and not self.suspended else None
 
     def mntr(self):
         """The values of `mntr` by name."""
@@ -277,7 +281,7 @@ class Ensemble:
         self[sid].become(kind)
         self.start(sid)
 
-    def show_logs(self, lines=25):
+    def show_logs(self, lines=12):
         """Prints the end of every member's log."""
         for member in self.members:
             tail = member.log_tail(lines).replace("\n", "\n    ")

@@ -171,7 +171,8 @@ def read_node(session, path, found):
     value, stat = data.buf(), data.rest()
     if path == CONFIG:
         stat = stat[:16] + bytes(16) + stat[32:]
-    found[path] = Node(value, stat, acl.rest())
+    acls = acl.vector(lambda: (acl.i32(), acl.buf(), acl.buf()))
+    found[path] = Node(value, stat, tuple(acls))
     return names
 
 
@@ -193,4 +194,4 @@ def shown(node):
         return "missing"
     if node.stat is None:
         return f"errors {node.acl}"
-    return f"{(node.data or b'')[:30]!r} stat {node.stat.hex()} acl {node.acl.hex()[:60]}"
+    return f"{(node.data or b'')[:30]!r} stat {node.stat.hex()} {node.acl}"

@@ -28,8 +28,8 @@ class Verdict:
         try:
             return self.check(name, test(*arguments) or "")
         except (AssertionError, OSError, RuntimeError, ValueError) as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            at = f"{where.name}, line {where.lineno}"
+            trace = traceback.extract_tb(error.__traceback__)[1:]
+            at = " > ".join(f"{one.name}:{one.lineno}" for one in trace)
             return self.check(name, f"{type(error).__name__}: {error} ({at})")
 
     def close(self):
