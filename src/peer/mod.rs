@@ -234,6 +234,11 @@ impl Peer {
         }
     }
 
+    /// A leader's own clients' syncs that are not answered yet.
+    pub fn pending_syncs(&self) -> usize {
+        self.syncing.len()
+    }
+
     /// Sessions that have ended by their timeout since the start.
     pub fn expired_sessions(&self) -> u64 {
         let now = match &self.duty {

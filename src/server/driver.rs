@@ -140,6 +140,7 @@ impl Driver {
                         for txn in &appended {
                             self.log.append(txn.zxid, &txn.bytes)?;
                         }
+                        self.note_proposals(&appended);
                         txns += appended.len() as i64;
                         durable = Some(upto);
                     }
@@ -187,6 +188,7 @@ impl Driver {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
+        self.note_commits(batch.records().count() as i64);
         let workers = self.shared.inboxes.len();
         let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::exit::{ExitCode, Failure};
+use super::log_format;
 use crate::config::{Config, Member, Members, PeerRole};
 use crate::limits;
 use crate::net::quorum::{self, QuorumAddress};
@@ -45,6 +46,7 @@ pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
             format!("{} file is missing; write this server's number into it", dir.display()),
         )
     })?;
+    log_format::name_member(me);
     let mine = ensemble.members.all.get(&me).ok_or_else(|| {
         let known: Vec<String> = ensemble.members.all.keys().map(|sid| sid.0.to_string()).collect();
         Failure::new(

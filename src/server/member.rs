@@ -9,6 +9,7 @@ use super::driver::{Driver, DriverError};
 use super::election_port;
 use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
+use super::member_view::ViewState;
 use super::peer_files::{snapshot_file, Intake, LogFiles};
 use super::run::LastWords;
 use crate::config::Members;
@@ -34,6 +35,7 @@ pub(super) struct Member {
     read_only_after_ms: Option<i64>,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
+    pub(super) view: ViewState,
 }
 
 /// Where a member's files are and how they are written and read.
@@ -80,6 +82,7 @@ impl Member {
             waiting: Vec::new(),
             read_only_after_ms: options.read_only_after_ms,
             looking_since_ms: None,
+            view: ViewState::default(),
         })
     }
 
@@ -148,6 +151,7 @@ impl Driver {
         self.begin_snapshots()?;
         self.send_off();
         let now_ms = clock::now().mono_ms;
+        self.tell_of_member(now_ms, false);
         let member = self.member();
         let due = member.looking_since_ms.zip(member.read_only_after_ms);
         if due.is_some_and(|(since_ms, after_ms)| now_ms - since_ms >= after_ms) {
@@ -161,10 +165,12 @@ impl Driver {
     /// The server's role is another one now.
     pub(super) fn take_role(&mut self, role: Role) {
         let now_ms = clock::now().mono_ms;
+        self.note_role(role, now_ms);
+        self.tell_of_member(now_ms, true);
         self.member().looking_since_ms = (role == Role::Looking).then_some(now_ms);
         match role {
             Role::Leaving => self.shared.stop_serving(),
-            Role::Looking => tracing::info!("LOOKING"),
+            Role::Looking => {}
             Role::Leading { epoch } => self.serve(Serving::Leader, epoch),
             Role::Learning { epoch, kind: LearnerKind::Follower, .. } => {
                 self.serve(Serving::Follower, epoch);
@@ -258,7 +264,7 @@ impl Driver {
         self.tell_peer(clock::now(), Input::Zab(Event::LogFound { link, found }));
     }
 
-    fn member(&mut self) -> &mut Member {
+    pub(super) fn member(&mut self) -> &mut Member {
         self.member.as_mut().expect("only a member's peer puts this out")
     }
 }

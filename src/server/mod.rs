@@ -11,6 +11,7 @@ mod ensemble;
 mod exit;
 mod log_format;
 mod member;
+mod member_view;
 mod options;
 mod peer_files;
 mod purge_task;
