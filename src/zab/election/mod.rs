@@ -154,7 +154,8 @@ impl Election {
         may_nominate: bool,
     ) {
         self.quorums = quorums.clone();
-        self.round += 1;
+        // A round is adopted from whoever says so; it may be the last one there is.
+        self.round = self.round.wrapping_add(1);
         let participates = self.kind == LearnerKind::Follower;
         let trusted = may_nominate && zxid != Zxid::NONE;
         let initial = self.initial_vote(zxid, epoch, trusted);

@@ -210,6 +210,18 @@ fn a_round_can_jump_back_and_the_next_search_goes_on_from_there() {
 }
 
 #[test]
+fn the_last_round_there_is_ends_nothing() {
+    let quorums = majority(&[1, 2, 3], &[]);
+    let mut election = looking(2, &quorums, 9, 5);
+    election.handle(0, Sid(1), looks(2, 9, i64::MAX, 5));
+    assert_eq!(election.round(), i64::MAX);
+    election.start(10, &quorums, Zxid(9), Epoch(5), true);
+    election.handle(20, Sid(1), looks(2, 9, i64::MAX, 5));
+    election.handle_timeout(220);
+    assert_eq!(elected(&mut election), Some(2));
+}
+
+#[test]
 fn different_epochs_of_a_leader_agree_only_where_one_side_is_too_old_to_know() {
     let quorums = majority(&[1, 2, 3], &[]);
     let mut election = looking(1, &quorums, 9, 5);
