@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::address::{self, Target};
-use super::{set_up, ElectionPortError, Inner, ListenAt, REST, STRANGERS_MAX};
+use super::{set_up, ElectionPortError, Inner, ListenAt, STRANGERS_MAX};
 use crate::limits;
 use crate::net::{bind, bind_any};
 use crate::types::Sid;
@@ -88,7 +88,7 @@ impl Inner {
                 return;
             }
             tracing::warn!("The election port {at} can't be opened, trying again: {error}");
-            tokio::time::sleep(REST).await;
+            tokio::time::sleep(BIND_REST).await;
         };
         if let Ok(address) = listener.local_addr() {
             tracing::info!("Server {} listens for elections on {address}", self.options.me.0);
@@ -102,7 +102,7 @@ impl Inner {
                 Err(e) => {
                     // Out of descriptors, or somebody who went before being accepted.
                     tracing::warn!("An election connection was not accepted: {e}");
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
@@ -218,6 +218,12 @@ impl Inner {
         }
     }
 }
+
+/// Between two tries to listen, as with Apache.
+const BIND_REST: Duration = Duration::from_secs(1);
+
+/// After an error of accept, so that being out of descriptors does not take all the time there is.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// Unaccepted connections the kernel may keep: as many as Java asks for.
 const BACKLOG: i32 = 50;

@@ -24,7 +24,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use jute::{Encode, Writer};
@@ -244,9 +243,6 @@ fn set_up(stream: &tokio::net::TcpStream, options: &ElectionPortOptions) -> io::
     stream.set_nodelay(true)?;
     socket2::SockRef::from(stream).set_keepalive(options.tcp_keep_alive)
 }
-
-/// How long a listener rests after an error, and between two tries to listen.
-const REST: Duration = Duration::from_secs(1);
 
 /// Links to servers outside the configuration, all together.
 const STRANGERS_MAX: usize = limits::ELECTION_STRANGERS_MAX;

@@ -1,6 +1,7 @@
 //! Ports that talk to each other, and bare sockets that talk to a port, on loopback.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use jute::quorum::ServerState;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
