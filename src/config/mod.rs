@@ -31,6 +31,7 @@ pub use values::{
 };
 
 use ensemble::Sources;
+use keys::Status;
 use properties::Properties;
 use settings::Reader;
 
@@ -227,19 +228,15 @@ impl Config {
             let message = "clientPort is not set: no client can connect".to_owned();
             say(Severity::Warning, What::Advice, message);
         }
-        let waiting: Vec<&str> = self.settings.waiting_for(keys::Work::Ensemble).collect();
-        if !waiting.is_empty() {
-            let names = waiting.join(", ");
-            match self.role() {
-                Role::Standalone => {
-                    let message = format!("of use in an ensemble only: {names}");
-                    say(Severity::Info, What::NotApplicable, message);
-                }
-                Role::Ensemble => {
-                    let message = format!("no effect yet, come with the ensemble: {names}");
-                    say(Severity::Info, What::Later, message);
-                }
-            }
+        const LATER: Status = Status::Later(keys::Work::Ensemble);
+        const OF_MEMBERS: &[Status] = &[Status::InEnsemble, LATER];
+        let (statuses, words, what) = match self.role() {
+            Role::Standalone => (OF_MEMBERS, "of use in an ensemble only", What::NotApplicable),
+            Role::Ensemble => (&[LATER][..], "no effect in an ensemble yet", What::Later),
+        };
+        let names: Vec<&str> = self.settings.with_status(statuses).collect();
+        if !names.is_empty() {
+            say(Severity::Info, what, format!("{words}: {}", names.join(", ")));
         }
     }
 
