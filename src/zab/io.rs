@@ -57,6 +57,9 @@ pub enum Event {
     ElectionRefused { sid: Sid },
     /// Leader: somebody has connected to the quorum port. Learner: its `Dial` has succeeded.
     LinkOpened { link: LinkId },
+    /// Leader: none of this server's quorum addresses can be listened on; `why` has each of them.
+    /// Nobody will ever connect.
+    ListenFailed { why: String },
     /// Learner: its `Dial` has come to nothing.
     DialFailed,
     /// A packet has come in.
@@ -163,6 +166,17 @@ pub enum SyncMode {
     Diff,
     Trunc,
     Snap,
+}
+
+/// As in Apache's log.
+impl std::fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SyncMode::Diff => "DIFF",
+            SyncMode::Trunc => "TRUNC",
+            SyncMode::Snap => "SNAP",
+        })
+    }
 }
 
 /// A change of role. Between `Leaving` and the next `Leading` or `Learning` nothing is served, and
