@@ -7,10 +7,9 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 
 use super::link::{End, Link};
-use super::snapshot::SnapshotFile;
 use super::thread::Desk;
 use super::transfer::{Part, Transfer};
-use super::{log, snapshot, SnapshotSink};
+use super::{log, snapshot, SnapshotFile, SnapshotSink};
 use crate::types::Zxid;
 use crate::zab::Event;
 
