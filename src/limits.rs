@@ -49,3 +49,12 @@ pub const TRANSFER_CHUNK_BYTES: usize = 256 * 1024;
 
 /// Such stretches between the thread that reads or writes a file and the socket.
 pub const TRANSFER_CHUNKS: usize = 4;
+
+/// Connections on the election port that may not have said yet who they are; the oldest makes room.
+pub const ELECTION_HANDSHAKES_MAX: usize = 64;
+
+/// Election connections with servers that the configuration doesn't know.
+pub const ELECTION_STRANGERS_MAX: usize = 256;
+
+/// Notifications read from one server before a tenth of a second is slept.
+pub const ELECTION_NOTIFICATIONS_IN_A_ROW: usize = 100;

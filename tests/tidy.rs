@@ -24,8 +24,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "net",
         &[
-            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline", "zab",
-            "storage",
+            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "storage", "zab",
         ],
     ),
     ("admin", &["types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "net"]),
@@ -242,4 +242,6 @@ fn is_function(line: &str) -> bool {
     ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn ", "async fn ", "pub async fn "]
         .iter()
         .any(|head| line.starts_with(head))
+        // A trait's function without a body has no length.
+        && !line.ends_with(';')
 }

@@ -8,6 +8,7 @@
 mod gauges;
 mod histogram;
 mod keyed;
+mod member;
 mod rounding;
 mod server_stats;
 mod summary;
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 pub use gauges::{Gauges, QuotaGauges};
 pub use keyed::Keyed;
+pub use member::CaughtUp;
 pub use rounding::four_decimals;
 pub use server_stats::{ServerStats, Sizes};
 pub use summary::{Advanced, Basic, Batch};

@@ -80,7 +80,7 @@ pub fn commit(
         digest_mismatches: 0,
     };
     for entry in &batch.entries {
-        run.entry(replica, batch, entry, on_applied);
+        run.entry(replica, entry, on_applied);
     }
     Effects {
         fired: Arc::new(run.fired),
@@ -100,14 +100,13 @@ impl Run {
     fn entry(
         &mut self,
         replica: &mut Replica,
-        batch: &Batch,
         entry: &Entry,
         on_applied: &mut dyn FnMut(&TxnRecord<'_>, &Applied),
     ) {
         match &entry.outcome {
             Outcome::Txn { zxid, record, effect } => {
-                let record = TxnRecord::from_bytes(batch.record(record))
-                    .expect("what prep encoded can be decoded");
+                let record = TxnRecord::from_bytes(record)
+                    .expect("what prep encoded, or was checked on its arrival, can be decoded");
                 let applied = replica.apply_record(&record, &mut self.fired);
                 self.digest_mismatches += u64::from(applied.digest_matches == Some(false));
                 on_applied(&record, &applied);
@@ -121,6 +120,7 @@ impl Run {
                 }
             }
             Outcome::Refused(code) => self.refused(entry, *code, replica.last_zxid()),
+            Outcome::Synced { body } => self.synced(entry, body, replica.last_zxid()),
             Outcome::Resumed { slot, conn, timeout_ms, replaces } => {
                 if let Some(old) = *replaces {
                     self.push(old, Effect::Close);
@@ -156,6 +156,12 @@ impl Run {
             self.reply(entry, origin, last, true, |w| {
                 reply::header_only(w, origin.xid, last, code)
             });
+        }
+    }
+
+    fn synced(&mut self, entry: &Entry, body: &[u8], last: Zxid) {
+        if let Some(origin) = entry.origin {
+            self.reply(entry, origin, last, false, |w| reply::synced(w, origin.xid, last, body));
         }
     }
 

@@ -168,6 +168,17 @@ pub enum SyncMode {
     Snap,
 }
 
+/// As in Apache's log.
+impl std::fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SyncMode::Diff => "DIFF",
+            SyncMode::Trunc => "TRUNC",
+            SyncMode::Snap => "SNAP",
+        })
+    }
+}
+
 /// A change of role. Between `Leaving` and the next `Leading` or `Learning` nothing is served, and
 /// what is put out as `Committed` answers nobody: it is this server's history, not agreed upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -131,6 +131,10 @@ impl Leader {
             Event::LogFound { link, found } => {
                 self.handle_log_found(standing, now_ms, link, found);
             }
+            Event::ListenFailed { why } => {
+                tracing::error!("Nobody can join this leader, another one is needed: {why}");
+                standing.leave("the quorum port can't be opened");
+            }
             Event::BulkSent { link } => {
                 if let Some(learner) = self.links.get_mut(&link) {
                     learner.bulk = false;

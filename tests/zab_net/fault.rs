@@ -1,5 +1,7 @@
 //! What goes wrong.
 
+use std::collections::BTreeSet;
+
 use super::{Net, What};
 
 impl Net {
@@ -52,9 +54,14 @@ impl Net {
         self.at(down, What::Restart(index));
     }
 
-    /// One server at a time comes back with an empty disk, and knows it.
+    /// One server at a time comes back with an empty disk, and knows it; the others can do without.
     fn lose_disk(&mut self, index: usize) {
-        if self.nodes.iter().any(|node| node.stranger) || self.nodes[index].disk.history.is_empty()
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != index);
+        let others: BTreeSet<_> = others.map(|(_, node)| node.sid).collect();
+        let node = &self.nodes[index];
+        if self.nodes.iter().any(|node| node.stranger)
+            || node.disk.history.is_empty()
+            || !node.is_quorum(&others)
         {
             return;
         }

@@ -93,6 +93,7 @@ pub struct Net {
 
 /// Runs the ensemble of `seed` until all is well again.
 pub fn run(seed: u64) -> Trace {
+    let _named = Named(seed);
     let mut net = Net::new(seed);
     net.run_until(FAULTS_MS);
     net.end_faults();
@@ -103,6 +104,17 @@ pub fn run(seed: u64) -> Trace {
     }
     assert!(net.is_settled(), "seed {seed}: no recovery: {}", net.describe());
     net.finish()
+}
+
+/// Names the seed of a run that an assertion has ended.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("ZAB_SEED={} shows it again", self.0);
+        }
+    }
 }
 
 impl Net {

@@ -104,6 +104,10 @@ impl Node {
         }
     }
 
+    pub fn is_quorum(&self, sids: &BTreeSet<Sid>) -> bool {
+        self.options.quorums.is_quorum(sids)
+    }
+
     pub fn knows(&self, link: LinkId) -> bool {
         self.zab.is_some() && link.0 > self.born
     }
@@ -290,7 +294,8 @@ impl Net {
 
     fn send_log(&mut self, index: usize, link: LinkId, from: Zxid, upto: Zxid) {
         let disk = &self.nodes[index].disk;
-        let start = disk.log_from(from).expect("FindLog has found it");
+        // What has been purged meanwhile can't be read.
+        let Some(start) = disk.log_from(from) else { return self.close(index, link) };
         let txns = disk.history[start..].to_vec();
         let data = |txn: &LoggedTxn, kind, data| Packet {
             kind: Some(kind),

@@ -10,6 +10,9 @@
 
 mod layout;
 mod load;
+mod member;
+mod stranger;
+mod truncate;
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +24,14 @@ use super::error::{RecoveryRefused, Refusal};
 use super::log_chain::{settle, walk, LogEnd, Logged, Walk};
 use super::names::{BAD_PREFIX, PART_PREFIX};
 use super::snapshot::{write_snapshot, Compression};
-use super::synced;
+use super::synced::{self, Synced};
 
 use load::{load_newest, Loaded};
+use member::{finish_install, History};
+
+pub use member::{recover_member, Member, MemberOptions};
+pub use stranger::Stranger;
+pub use truncate::{truncate, Truncated};
 
 /// Where the files are: both end in `version-2`, and may be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +114,13 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+/// Whose directories are read.
+enum Whose<'h> {
+    Standalone,
+    /// A leader's snapshot may lie ahead of the logs. The newest transactions are kept.
+    Member(&'h mut History),
+}
+
 /// Reads the directories of a standalone server. On success the disk holds durably what is about
 /// to be served, and the next log may be begun behind `last_zxid`.
 pub fn recover<D: Disk>(
@@ -114,29 +129,42 @@ pub fn recover<D: Disk>(
     options: &RecoverOptions,
 ) -> Result<Recovered, RecoveryRefused> {
     layout::check(disk, dirs, options.create_dirs)?;
-    let synced = synced::read(disk, &dirs.logs)
-        .map_err(|e| RecoveryRefused::io(&dirs.logs.join(super::names::SYNCED), "read", &e))?;
+    stranger::refuse_standalone(disk, dirs)?;
+    let finished = finish_install(disk, dirs)?;
+    let mut recovered = recover_files(disk, dirs, options, Whose::Standalone)?;
+    recovered.report.notes.extend(finished);
+    Ok(recovered)
+}
+
+fn recover_files<D: Disk>(
+    disk: &D,
+    dirs: &Dirs,
+    options: &RecoverOptions,
+    mut whose: Whose<'_>,
+) -> Result<Recovered, RecoveryRefused> {
+    let synced = read_synced(disk, dirs)?;
     let mut report = Report::default();
-    let found = load_newest(disk, dirs, options, &mut report)?;
+    let found = load_newest(disk, dirs, options, None, &mut report)?;
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
-    let mut replay = Replay {
-        replica: loaded.replica,
-        strict: loaded.ours,
-        matched: loaded.exact,
-        ever_matched: loaded.exact,
-        report,
-    };
+    let (ours, reaches) = (loaded.ours, loaded.reaches.clone());
+    let mut replay = Replay::onto(loaded, report);
     let from = replay.replica.last_zxid();
     let walk = walk(disk, &dirs.logs, from, synced, &mut |logged| {
         if none && !options.trust_empty_snapshot {
             return Err(no_snapshot(&logged));
         }
+        if let Whose::Member(history) = &mut whose {
+            history.push(&logged);
+        }
         replay.take(&logged)
     })?;
     let Replay { replica, mut report, .. } = replay;
-    check_snapshots_reached(&walk, loaded.reaches, &report)?;
-    if synced.is_some() {
+    let is_member = matches!(whose, Whose::Member(_));
+    // Apache's followers apply, and so may have in a snapshot, what their own log does not have
+    // yet: it was agreed upon, and comes again.
+    check_snapshots_reached(&walk, reaches.filter(|_| ours || !is_member), &report)?;
+    if synced.is_some() && !is_member {
         check_snapshot_logged(&walk, from, &report)?;
     }
     note_walk(&mut report, &walk);
@@ -153,6 +181,11 @@ pub fn recover<D: Disk>(
     }
 }
 
+fn read_synced<D: Disk>(disk: &D, dirs: &Dirs) -> Result<Option<Synced>, RecoveryRefused> {
+    synced::read(disk, &dirs.logs)
+        .map_err(|e| RecoveryRefused::io(&dirs.logs.join(super::names::SYNCED), "read", &e))
+}
+
 /// Records becoming state.
 struct Replay {
     replica: Replica,
@@ -166,6 +199,16 @@ struct Replay {
 }
 
 impl Replay {
+    fn onto(loaded: Loaded, report: Report) -> Replay {
+        Replay {
+            replica: loaded.replica,
+            strict: loaded.ours,
+            matched: loaded.exact,
+            ever_matched: loaded.exact,
+            report,
+        }
+    }
+
     fn take(&mut self, logged: &Logged<'_>) -> Result<(), RecoveryRefused> {
         let applied = self.replica.replay(&logged.record);
         match applied.digest_matches {

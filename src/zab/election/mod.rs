@@ -10,7 +10,7 @@ mod vote;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use jute::quorum::ServerState;
@@ -30,7 +30,7 @@ pub struct ElectionOptions {
     pub max_notification_interval_ms: i64,
     /// How long a quorum's proposal must stand before it wins, ms (`finalizeWait`).
     pub finalize_wait_ms: i64,
-    /// Whether the proposal wins at once where nobody is left who could better it.
+    /// Whether a server knows itself elected at once where nobody is left to object.
     pub early_finish: bool,
 }
 
@@ -52,7 +52,7 @@ pub enum ElectionOutput {
     /// Send this to that server's election port. `to` is never this server.
     Notify { to: Sid, notification: Notification },
     /// The search is over. From here on notifications are answered as from one who leads, follows
-    /// or observes.
+    /// or observes. A leader should listen for its followers before it does what comes next.
     Elected { leader: Sid },
 }
 
@@ -69,7 +69,19 @@ pub struct Election {
     vote: Vote,
     phase: Phase,
     took_ms: Option<i64>,
+    /// What voters who look have said while this server did not, and when.
+    overheard: BTreeMap<Sid, (i64, Notification)>,
+    /// What was answered to whom a moment ago.
+    answered: BTreeMap<Sid, Answered>,
     outputs: VecDeque<ElectionOutput>,
+}
+
+/// A question and the answer it got.
+#[derive(Debug)]
+struct Answered {
+    at_ms: i64,
+    question: Vote,
+    answer: (Vote, ServerState),
 }
 
 #[derive(Debug)]
@@ -95,7 +107,8 @@ struct Search {
     heard: Ballots,
     /// The last words of those who have settled, of whatever round (Apache's `outofelection`).
     settled: Ballots,
-    /// On whose election port nobody has listened in this round, and who has not spoken since.
+    /// On whose election port nobody has listened since the proposal was made, and who has not
+    /// spoken since.
     refused: BTreeSet<Sid>,
     /// Set while a quorum agrees with the proposal: when it wins.
     finalize_at_ms: Option<i64>,
@@ -104,7 +117,7 @@ struct Search {
 }
 
 impl Election {
-    /// A server that has not looked for a leader yet. What it hears before `start` is dropped.
+    /// A server that has not looked for a leader yet, and answers nobody.
     pub fn new(me: Sid, kind: LearnerKind, options: ElectionOptions) -> Election {
         let nobody = Membership {
             version: 0,
@@ -122,6 +135,8 @@ impl Election {
             vote: NO_VOTE,
             phase: Phase::New,
             took_ms: None,
+            overheard: BTreeMap::new(),
+            answered: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -139,7 +154,8 @@ impl Election {
         may_nominate: bool,
     ) {
         self.quorums = quorums.clone();
-        self.round += 1;
+        // A round is adopted from whoever says so; it may be the last one there is.
+        self.round = self.round.wrapping_add(1);
         let participates = self.kind == LearnerKind::Follower;
         let trusted = may_nominate && zxid != Zxid::NONE;
         let initial = self.initial_vote(zxid, epoch, trusted);
@@ -160,6 +176,13 @@ impl Election {
         });
         self.propose(initial);
         self.count(now_ms);
+        // Beyond Apache: those who have noticed first that the leader is gone have spoken already,
+        // and may not speak again for a while.
+        for (from, (at_ms, notification)) in std::mem::take(&mut self.overheard) {
+            if now_ms - at_ms < OVERHEARD_MS {
+                self.handle(now_ms, from, notification);
+            }
+        }
     }
 
     fn initial_vote(&self, zxid: Zxid, epoch: Epoch, trusted: bool) -> Vote {
@@ -181,30 +204,47 @@ impl Election {
     /// Takes in what the server `from` says.
     pub fn handle(&mut self, now_ms: i64, from: Sid, notification: Notification) {
         let looks = notification.state == ServerState::Looking;
-        match self.phase {
-            Phase::New => {}
+        let asked = Vote::of(&notification);
+        match &mut self.phase {
+            Phase::New => self.overhear(now_ms, from, notification),
             // An observer asks. Apache answers whatever the asker's state is; only those who look
-            // have a use for it, and two servers that each take the other for an observer would
-            // never stop answering.
+            // have a use for it.
             _ if !self.quorums.is_voter(from) => {
                 if looks {
-                    self.answer(from);
+                    self.answer(now_ms, from, asked);
                 }
             }
-            Phase::Settled(_) if looks => self.answer(from),
-            Phase::Settled(_) => {}
-            Phase::Looking(_) => {
-                if looks && notification.round < self.round {
-                    self.answer(from);
+            Phase::Settled(_) => {
+                if looks {
+                    self.answer(now_ms, from, asked);
+                }
+                self.overhear(now_ms, from, notification);
+            }
+            Phase::Looking(search) => {
+                if looks && !search.votes {
+                    search.resend_at_ms = search.resend_at_ms.min(now_ms + ASK_AGAIN_MS);
+                }
+                if looks && search.votes && asked.round < self.round {
+                    self.answer(now_ms, from, asked);
                 }
                 self.weigh(now_ms, from, &notification);
             }
         }
     }
 
+    fn overhear(&mut self, now_ms: i64, from: Sid, notification: Notification) {
+        if notification.state != ServerState::Looking {
+            self.overheard.remove(&from);
+        } else if self.quorums.is_voter(from) || matches!(self.phase, Phase::New) {
+            self.overheard.retain(|_, (at_ms, _)| now_ms - *at_ms < OVERHEARD_MS);
+            self.overheard.insert(from, (now_ms, notification));
+        }
+    }
+
     /// A dial of that server's election port was refused: nobody listens there, and whatever the
     /// server has said in this round it said before it went away.
     pub fn refused(&mut self, now_ms: i64, sid: Sid) {
+        self.overheard.remove(&sid);
         if let Phase::Looking(search) = &mut self.phase {
             search.refused.insert(sid);
             search.heard.remove(sid);
@@ -292,7 +332,7 @@ impl Election {
             return;
         }
         match notification.state {
-            ServerState::Looking => self.weigh_proposal(from, notification),
+            ServerState::Looking => self.weigh_proposal(now_ms, from, notification),
             ServerState::Following | ServerState::Leading => {
                 self.weigh_settled(now_ms, from, notification);
             }
@@ -302,7 +342,7 @@ impl Election {
     }
 
     /// Another one looks too: its round may be newer, its proposal better.
-    fn weigh_proposal(&mut self, from: Sid, notification: &Notification) {
+    fn weigh_proposal(&mut self, now_ms: i64, from: Sid, notification: &Notification) {
         let vote = Vote::of(notification);
         let Phase::Looking(search) = &mut self.phase else { return };
         if !search.heeds_proposals || vote.zxid == Zxid::NONE || vote.round < self.round {
@@ -311,7 +351,6 @@ impl Election {
         if vote.round > self.round {
             self.round = vote.round;
             search.heard.clear();
-            search.refused.clear();
             let initial = Vote { round: vote.round, ..search.initial };
             let better = beats(&self.quorums, &vote, &initial);
             self.propose(if better { vote } else { initial });
@@ -320,12 +359,11 @@ impl Election {
         }
         let Phase::Looking(search) = &mut self.phase else { return };
         let looks = Heard { vote, state: ServerState::Looking, version: 0 };
-        let is_news = search.heard.insert(from, looks);
+        search.heard.insert(from, looks);
         // Beyond Apache: it may have dropped our proposal, for it had not begun to look then. The
-        // next resend would tell it, but that may be a long time off. Never twice for the same
-        // words, or two servers that disagree on the weights would go on for ever.
-        if is_news && beats(&self.quorums, &search.proposal, &vote) {
-            self.answer(from);
+        // next resend would tell it, but that may be a long time off.
+        if search.votes && beats(&self.quorums, &search.proposal, &vote) {
+            self.answer(now_ms, from, vote);
         }
     }
 
@@ -366,6 +404,8 @@ impl Election {
         let Phase::Looking(search) = &mut self.phase else { return };
         search.proposal = vote;
         search.finalize_at_ms = None;
+        // Whoever has refused is dialled again to be told of this.
+        search.refused.clear();
         if search.votes {
             let own = Heard { vote, state: ServerState::Looking, version: 0 };
             search.heard.insert(self.me, own);
@@ -378,25 +418,36 @@ impl Election {
         let Phase::Looking(search) = &mut self.phase else { return };
         let own = Heard { vote: search.proposal, state: ServerState::Looking, version: 0 };
         let agreeing = search.heard.agreeing_with(&own);
-        if !self.quorums.is_quorum(&agreeing) {
+        let leader = search.proposal.leader;
+        let may_win = leader != self.me || search.votes;
+        if !may_win || !self.quorums.is_quorum(&agreeing) {
             search.finalize_at_ms = None;
             return;
         }
-        let nobody_is_left = self.options.early_finish
-            && !search.refused.contains(&search.proposal.leader)
-            && self.quorums.voters().iter().all(|voter| {
-                *voter == self.me || agreeing.contains(voter) || search.refused.contains(voter)
-            });
+        let cut_short = if leader == self.me {
+            self.options.early_finish
+                && self
+                    .quorums
+                    .voters()
+                    .iter()
+                    .all(|voter| agreeing.contains(voter) || search.refused.contains(voter))
+        } else {
+            search.heard.says_it_leads(leader)
+        };
         // Voters tell each other of every change of mind, so that silence means something. An
         // observer would have to ask; it goes on asking until they have settled.
-        let silence_counts = self.kind == LearnerKind::Follower || !self.options.early_finish;
-        let stands = silence_counts && {
+        let stands = self.kind == LearnerKind::Follower && {
             let wait_ms = self.options.finalize_wait_ms;
             *search.finalize_at_ms.get_or_insert(now_ms + wait_ms) <= now_ms
         };
-        if nobody_is_left || stands {
+        if cut_short || stands {
             let proposal = search.proposal;
             self.elect(now_ms, proposal);
+        }
+        if cut_short && leader == self.me {
+            // The others would wait on. Apache's begin their wait anew with every message, so
+            // that this is only said while they have hardly begun.
+            self.tell_everybody();
         }
     }
 
@@ -419,12 +470,26 @@ impl Election {
     fn tell_everybody(&mut self) {
         for voter in self.quorums.voters() {
             if voter != self.me {
-                self.answer(voter);
+                self.tell(voter);
             }
         }
     }
 
-    fn answer(&mut self, to: Sid) {
+    /// Answers what somebody has said, but not the same with the same at once: where two servers
+    /// each take their turn to answer the other (a voter must answer an observer, and one in an
+    /// older round must be set right), they would never stop.
+    fn answer(&mut self, now_ms: i64, to: Sid, question: Vote) {
+        let answer = (self.vote(), self.state());
+        self.answered.retain(|_, answered| now_ms - answered.at_ms < ECHO_MS);
+        let before = self.answered.get(&to);
+        if before.is_some_and(|said| said.question == question && said.answer == answer) {
+            return;
+        }
+        self.answered.insert(to, Answered { at_ms: now_ms, question, answer });
+        self.tell(to);
+    }
+
+    fn tell(&mut self, to: Sid) {
         let Vote { leader, zxid, peer_epoch, round } = self.vote();
         let notification = Notification {
             state: self.state(),
@@ -450,3 +515,13 @@ fn beats(quorums: &Quorums, candidate: &Vote, standing: &Vote) -> bool {
 /// What those without a vote say.
 const NO_VOTE: Vote =
     Vote { leader: Sid(i64::MIN), zxid: Zxid(i64::MIN), peer_epoch: i64::MIN, round: 0 };
+
+/// The same words again after less than this are an echo; after more, an answer was lost.
+const ECHO_MS: i64 = 100;
+
+/// What was overheard longer ago may not hold any more.
+const OVERHEARD_MS: i64 = 1000;
+
+/// Those who don't vote are not told when the voters have settled: they ask again this long after
+/// they have heard voters look.
+const ASK_AGAIN_MS: i64 = 500;

@@ -66,9 +66,8 @@ impl Heard {
 pub(super) struct Ballots(BTreeMap<Sid, Heard>);
 
 impl Ballots {
-    /// Takes down what `sid` says. True if it had not said just that before.
-    pub fn insert(&mut self, sid: Sid, heard: Heard) -> bool {
-        self.0.insert(sid, heard) != Some(heard)
+    pub fn insert(&mut self, sid: Sid, heard: Heard) {
+        self.0.insert(sid, heard);
     }
 
     pub fn remove(&mut self, sid: Sid) {
