@@ -61,13 +61,18 @@ impl Driver {
         let mut asks: Vec<Ask> = Vec::new();
         let mut events: Vec<zab::Event> = Vec::new();
         loop {
-            self.shared.asks.take(&mut asks, &mut events, self.patience());
+            let term = self.shared.asks.take(&mut asks, &mut events, self.patience());
             let stopping = self.shared.is_stopping();
             if !events.is_empty() {
                 self.hear(&mut events);
                 self.work()?;
             }
             while !asks.is_empty() {
+                if self.shared.asks.term() != term {
+                    // Their connections were closed with the role. A new role must not do them.
+                    asks.clear();
+                    break;
+                }
                 let rest = asks.split_off(asks.len().min(self.batch_max));
                 self.ask(&mut asks);
                 asks = rest;
