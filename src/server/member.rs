@@ -117,6 +117,9 @@ impl Driver {
 
     /// Sends, and asks the disk, as the core wants it.
     pub(super) fn wire(&mut self, output: Output) -> Result<(), DriverError> {
+        if matches!(output, Output::Listen(true) | Output::Dial { .. }) {
+            self.end_read_only();
+        }
         let ports = &mut self.member().ports;
         match output {
             Output::Notify { to, notification } => ports.notify(to, notification),
@@ -162,6 +165,13 @@ impl Driver {
         Ok(())
     }
 
+    /// The election is over: what follows may take back what the replica shows, and readers must
+    /// not see that. Should it lead to nothing, the next [`Role::Looking`] begins anew.
+    fn end_read_only(&mut self) {
+        self.member().looking_since_ms = None;
+        self.shared.stop_serving();
+    }
+
     /// The server's role is another one now.
     pub(super) fn take_role(&mut self, role: Role) {
         let now_ms = clock::now().mono_ms;
@@ -182,8 +192,6 @@ impl Driver {
     }
 
     fn serve(&mut self, serving: Serving, epoch: Epoch) {
-        // It may have served reads without a leader.
-        self.shared.stop_serving();
         self.shared.serve(serving, Some(epoch));
     }
 
