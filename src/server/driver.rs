@@ -170,6 +170,7 @@ impl Driver {
             let synced = clock::now();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
+            self.note_acks(synced);
             self.tell_peer(synced, Input::Persisted { upto });
         }
     }
@@ -193,7 +194,7 @@ impl Driver {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
-        self.note_commits(batch.records().count() as i64);
+        self.note_commits(batch);
         let workers = self.shared.inboxes.len();
         let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");

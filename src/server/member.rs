@@ -18,7 +18,7 @@ use crate::net::quorum::{PeerPorts, QuorumThread, Sources};
 use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
-use crate::tree::Replica;
+use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::{Epoch, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
@@ -225,10 +225,12 @@ impl Driver {
 
     /// Another state altogether: nobody is served now.
     fn replace(&mut self, mut replica: Replica, last: Zxid) {
+        debug_assert!(self.shared.serving() == Serving::No, "clients never see time go back");
         let member = self.member.as_ref().expect("only a member has its state replaced");
         let now = clock::now();
         let text = member.members.text();
         replica.write_config(text.as_bytes(), Zxid(member.members.version), now.wall_ms);
+        self.shared.metrics.node_written(CONFIG_PATH, text.len());
         self.log = TxnLog::new(RealDisk, &member.files.dirs.logs, member.files.log, last);
         let old = {
             let mut shared = self.shared.replica.write().expect("only this thread writes it");
