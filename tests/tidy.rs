@@ -242,4 +242,6 @@ fn is_function(line: &str) -> bool {
     ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn ", "async fn ", "pub async fn "]
         .iter()
         .any(|head| line.starts_with(head))
+        // A trait's function without a body has no length.
+        && !line.ends_with(';')
 }

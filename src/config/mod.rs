@@ -2,7 +2,8 @@
 //! findings worth a line at start. Files are read by a function that the caller brings.
 //!
 //! The way of a value: [`properties`] (grammar) and [`jvmflags`] -> [`settings`] (which of them
-//! wins, by the table in [`keys`]) -> [`values`], [`auth`], [`quorum`] and [`ensemble`] (what they mean).
+//! wins, by the table in [`keys`]) -> [`values`], [`auth`], [`quorum`] and [`ensemble`] (what
+//! they mean).
 
 pub mod auth;
 pub mod ensemble;

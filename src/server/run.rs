@@ -12,6 +12,7 @@ use super::clock;
 use super::count::Count;
 use super::dirs;
 use super::driver::{Driver, DriverError};
+use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
 use super::member::{Member, MemberFiles};
 use super::options::{Purge, ServerOptions};
@@ -19,7 +20,7 @@ use super::purge_task::PurgeTask;
 use super::recover;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
-use crate::admin::{environment, Conf};
+use crate::admin::{environment, Conf, Whitelist};
 use crate::auth::Auth;
 use crate::disk::{DirectoryLock, RealDisk};
 use crate::net::{self, Serving, SessionDesk, Shared};
@@ -77,9 +78,7 @@ impl Server {
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
         let conf = Conf { client_port, ..options.conf };
-        let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
-        tell_environment(&backstage);
-        let words = LiveWords::new(options.words, backstage);
+        let words = words(options.words, Backstage { conf, sessions: Arc::clone(&sessions) });
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
@@ -88,22 +87,13 @@ impl Server {
             clock::now,
             session_ids,
             Arc::new(recovered.metrics),
-            Arc::new(words),
+            words,
         ));
         let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let last_words = Arc::new(Mutex::new(None));
-        let member = match options.member {
-            None => {
-                shared.serve(Serving::Standalone, None);
-                None
-            }
-            Some(member) => {
-                let files =
-                    MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
-                Some(Member::start(member, files, &shared, Arc::clone(&last_words))?)
-            }
-        };
+        let files = MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
+        let member = join(options.member, files, &shared, &last_words)?;
         let driver = Driver {
             shared: Arc::clone(&shared),
             peer,
@@ -245,6 +235,27 @@ fn spawn<T: Send + 'static>(
         .name(name.into())
         .spawn(run)
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start thread {name}: {e}")))
+}
+
+/// A lone server serves from now on; a member begins to talk to the others.
+fn join(
+    member: Option<MemberOptions>,
+    files: MemberFiles,
+    shared: &Arc<Shared>,
+    last_words: &LastWords,
+) -> Result<Option<Member>, Failure> {
+    match member {
+        None => {
+            shared.serve(Serving::Standalone, None);
+            Ok(None)
+        }
+        Some(member) => Member::start(member, files, shared, Arc::clone(last_words)).map(Some),
+    }
+}
+
+fn words(whitelist: Whitelist, backstage: Backstage) -> Arc<LiveWords> {
+    tell_environment(&backstage);
+    Arc::new(LiveWords::new(whitelist, backstage))
 }
 
 /// What `envi` shows, for whoever has only the log.
