@@ -6,7 +6,7 @@ use super::options::ServerOptions;
 use crate::disk::RealDisk;
 use crate::metrics::Metrics;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, Report};
-use crate::tree::Replica;
+use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::Zxid;
 use crate::zab::{Start, Zab};
 
@@ -67,6 +67,9 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
     tell(&report, last_logged, &replica, took_ms);
     let metrics = Metrics::default();
     metrics.dbinittime.add(took_ms);
+    if let Some(member) = &options.member {
+        metrics.node_written(CONFIG_PATH, member.members.text().len());
+    }
     metrics.startup_txns_loaded.add(report.txns as i64);
     metrics.digest_mismatches_count.add(report.digest_mismatches as i64);
     Ok(Recovered { replica, last_logged, metrics, zab, how })
