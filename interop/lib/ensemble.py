@@ -29,6 +29,7 @@ NEWEST = "3.9.5"
 # Ports are taken from below the range that the kernel uses for outgoing connections: a member that
 # is away for a while must find its own free again.
 PORTS = range(11_000, 32_000)
+GIVEN = set()
 LEADER_S = 30
 ROLES = ("leader", "follower", "observer")
 
@@ -45,15 +46,18 @@ ENSEMBLE_PROPERTIES = {"zookeeper.preAllocSize": "64", "znode.container.checkInt
 
 
 def quiet_port():
-    """A loopback port that nobody listens on and no outgoing connection will take."""
+    """A loopback port that nobody listens on or will use to connect, none given twice."""
     while True:
         port = random.choice(PORTS)
+        if port in GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        GIVEN.add(port)
+        return port
 
 
 class Member(Server):
@@ -305,7 +309,10 @@ class Place(Ensemble):
             "follower": [kind, beside, beside],
             "observer": [beside, beside, f"{kind}:observer"],
         }[role]
-        super().__init__(kinds, cfg, properties)
+        # What a client suite expects of a server is what its own cfg says, or the default.
+        as_alone = {"maxSessionTimeout": None, "extendedTypesEnabled": None}
+        seldom = {"znode.container.checkIntervalMs": "60000"}
+        super().__init__(kinds, {**as_alone, **(cfg or {})}, {**seldom, **(properties or {})})
         self.role = role
         self.member = self.members[0 if role == "follower" else 2]
 

@@ -1,4 +1,4 @@
-"""The jars of any Apache ZooKeeper release, fetched from Maven Central once and kept in the cache."""
+"""The jars of any Apache ZooKeeper release, from Maven Central once and then from the cache."""
 
 import fcntl
 import shutil

@@ -7,8 +7,8 @@ import time
 
 from session import Event, Refused, Session, tree, tree_difference
 from wire import (
-    CONTAINER, EPHEMERAL, OPEN, SEQUENTIAL, TTL_SEQUENTIAL, Reader, add_watch, auth, check, create,
-    create2, create_container, create_ttl, delete, exists, get_all_children_number, get_children,
+    CONTAINER, EPHEMERAL, SEQUENTIAL, TTL_SEQUENTIAL, add_watch, auth, check, create, create2,
+    create_container, create_ttl, delete, exists, get_all_children_number, get_children,
     get_data, get_ephemerals, multi, multi_read, reconfig, set_acl, set_data, sync, who_am_i,
 )
 
@@ -162,7 +162,8 @@ def watches(ensemble):
         with Session(ensemble.members[-1 - at].address) as writer:
             writer.must(sync("/w"))
             writer.must(request)
-    changed, new, gone = Event("changed", "/w/d"), Event("created", "/w/new"), Event("deleted", "/w/d")
+    changed, gone = Event("changed", "/w/d"), Event("deleted", "/w/d")
+    new = Event("created", "/w/new")
     for wanted, sessions in (([changed, new, Event("children", "/w")], plain),
                              ([changed, new, gone], recursive)):
         for member, session in zip(ensemble, sessions):
