@@ -292,6 +292,7 @@ fn a_server_without_a_port_runs_and_says_so() {
     server.wait_for("clientPort is not set");
     server.wait_for("Snapshot loaded");
     server.wait_for("Server environment:zookeeper.version=3.9.5");
+    server.wait_for("PrepRequestProcessor (sid:0) started, reconfigEnabled=false");
     server.terminate();
 }
 

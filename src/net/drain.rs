@@ -151,9 +151,9 @@ impl Worker {
             }
             Effect::Refused => {
                 let mut state = conn.state.borrow_mut();
-                if let Phase::Opening { has_read_only } = state.phase {
+                if let Phase::Opening { has_read_only, asked } = state.phase {
                     let mut tally = self.tally.borrow_mut();
-                    handshake::refuse(&mut tally, &conn, &mut state, has_read_only);
+                    handshake::refuse(&mut tally, &conn, &mut state, asked, has_read_only);
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
@@ -172,7 +172,7 @@ impl Worker {
         now: Now,
     ) {
         let mut state = conn.state.borrow_mut();
-        let Phase::Opening { has_read_only } = state.phase else { return };
+        let Phase::Opening { has_read_only, .. } = state.phase else { return };
         let id = slot.id();
         let granted = Some((id, session::password(id), timeout_ms));
         reply::connected(&mut state.out, granted, has_read_only);

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use crate::disk::RealDisk;
 use crate::limits;
 use crate::net::Shared;
-use crate::storage::{Compression, SnapshotInfo, SnapshotWriter, StorageError};
+use crate::storage::{snapshot_name, Compression, SnapshotInfo, SnapshotWriter, StorageError};
 use crate::tree::ImageHead;
 
 /// Takes one snapshot at a time.
@@ -72,7 +72,8 @@ impl Job {
     /// snapshot or log is removed because of it.
     fn run(self) {
         let started = (self.shared.clock)().mono_ms;
-        tracing::info!("Snapshotting: {} to {}", self.head.zxid, self.dir.display());
+        let path = self.dir.join(snapshot_name(self.head.zxid, self.compression));
+        tracing::info!("Snapshotting: {} to {}", self.head.zxid, path.display());
         let written = self.write();
         end_image(&self.shared);
         let took_ms = (self.shared.clock)().mono_ms - started;

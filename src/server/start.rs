@@ -1,5 +1,6 @@
 //! From the command line to a running server.
 
+use super::announce;
 use super::client_port::ClientPort;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
@@ -55,14 +56,12 @@ fn start(config: Config) -> Result<Server, Failure> {
         ));
     }
     let port = ClientPort::resolve(&config)?;
-    tracing::info!("Starting server");
-    Server::start(resolve(&config)?, auth_rules(&config.auth), || match port {
-        Some(port) => Ok(Some(port.open(&config)?)),
-        None => {
-            tracing::info!("clientPort is not set");
-            Ok(None)
-        }
-    })
+    let options = resolve(&config)?;
+    announce::configuration(&config, &options.conf, &options.words);
+    let open_port = || port.map(|port| port.open(&config)).transpose();
+    let server = Server::start(options, auth_rules(&config.auth), || Ok(open_port()?))?;
+    announce::serving(&config);
+    Ok(server)
 }
 
 fn jvm_flags() -> JvmFlags {
