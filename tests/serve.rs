@@ -407,3 +407,51 @@ fn a_slow_sync_is_told_in_apaches_words_and_old_files_are_purged_at_start() {
     server.wait_for("Purge task completed.");
     server.terminate();
 }
+
+#[test]
+fn what_quotas_and_ensemble_names_refuse_and_how_long_the_start_took_is_counted() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let more = "4lw.commands.whitelist=mntr\nenforceQuota=true\nensembleAuthName=here\n\
+                authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider\n";
+    let mut server = Server::of_lines(dir.path(), &lines(port, more));
+    let mut client = Client::open(port);
+    for (path, data) in [
+        ("/app", ""),
+        ("/zookeeper/quota/app", ""),
+        (
+            "/zookeeper/quota/app/zookeeper_limits",
+            "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=1",
+        ),
+        ("/zookeeper/quota/app/zookeeper_stats", "count=1,bytes=0"),
+    ] {
+        assert_eq!(client.create(path, data.as_bytes(), 0).unwrap(), 0, "{path}");
+    }
+    assert_eq!(client.create("/app/more", b"", 0).unwrap(), -125);
+    assert_eq!(client.create("/app/more", b"", 0).unwrap(), -125);
+    let ensemble = |name: &str| {
+        let mut body = vec![0; 4];
+        put_bytes(&mut body, b"ensemble");
+        put_bytes(&mut body, name.as_bytes());
+        body
+    };
+    assert_eq!(client.ask(100, &ensemble("here")).unwrap().0, 0);
+    assert_eq!(client.ask(100, &ensemble("")).unwrap().0, 0);
+    assert!(client.ask(100, &ensemble("elsewhere")).is_err(), "sent to another server");
+    let mntr = four_letters(port, "mntr");
+    for line in [
+        "zk_app_quota_exceeded_error_per_namespace\t2",
+        "zk_ensemble_auth_success\t1",
+        "zk_ensemble_auth_skip\t1",
+        "zk_ensemble_auth_fail\t1",
+        "zk_cnt_startup_snap_load_time\t1",
+        "zk_cnt_startup_txns_load_time\t0",
+    ] {
+        assert!(mntr.lines().any(|said| said == line), "no {line:?} in:\n{mntr}");
+    }
+    server.terminate();
+    let mut server = Server::of_lines(dir.path(), &lines(port, more));
+    let mntr = four_letters(port, "mntr");
+    assert!(mntr.contains("zk_cnt_startup_txns_load_time\t1\n"), "{mntr}");
+    server.terminate();
+}

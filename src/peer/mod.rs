@@ -15,7 +15,7 @@
 
 mod reaper;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -189,6 +189,11 @@ impl Peer {
     /// Sessions that have ended by their timeout since the start.
     pub fn expired_sessions(&self) -> u64 {
         self.expired_sessions
+    }
+
+    /// Operations that a quota refused since the last call, by the znode that has the quota.
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        self.prep.take_over_quota()
     }
 
     /// Whether batches wait for the disk.

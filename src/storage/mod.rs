@@ -27,6 +27,6 @@ pub use disk::{Access, Disk, DiskFile};
 pub use error::{RecoveryRefused, Refusal, StorageError};
 pub use names::{log_name, parse_log, parse_snapshot, snapshot_name};
 pub use purge::{purge, RETAIN_MIN};
-pub use recovery::{recover, Dirs, RecoverOptions, Recovered, Report};
+pub use recovery::{recover, recover_timed, Dirs, RecoverOptions, Recovered, Report};
 pub use snapshot::{write_snapshot, Compression, SnapshotInfo, SnapshotWriter};
 pub use txn_log::{TxnLog, TxnLogOptions};

@@ -8,6 +8,8 @@ mod multi;
 mod quota;
 mod session;
 
+use std::collections::BTreeMap;
+
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
@@ -42,6 +44,9 @@ pub struct Prep {
     last_zxid: Zxid,
     /// The tree's digest once everything prepared is applied.
     digest: u64,
+    /// Operations refused since somebody asked, by the znode that has the quota: as many members
+    /// as there are quotas.
+    over_quota: BTreeMap<String, u64>,
 }
 
 /// What preparing one request may look at.
@@ -71,6 +76,7 @@ impl Prep {
             overlay: Overlay::new(seed),
             last_zxid: replica.last_zxid(),
             digest: replica.digest(),
+            over_quota: BTreeMap::new(),
         }
     }
 
@@ -82,6 +88,11 @@ impl Prep {
     /// Changes prepared and not applied yet.
     pub fn outstanding(&self) -> usize {
         self.overlay.outstanding()
+    }
+
+    /// Operations that a quota refused since the last call, by the znode that has the quota.
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.over_quota)
     }
 
     /// Everything up to `zxid` is in the replica now.

@@ -94,6 +94,10 @@ pub struct Report {
     /// The directory was empty and has its first snapshot now.
     pub fresh: bool,
     pub log_files: usize,
+    /// Time to find and load the snapshot, and to replay the logs behind it, ms of the caller's
+    /// clock.
+    pub snapshot_load_ms: i64,
+    pub txns_load_ms: i64,
     /// Transactions replayed.
     pub txns: u64,
     /// An unfinished write at the log's end that was cut off: file and offset.
@@ -113,11 +117,23 @@ pub fn recover<D: Disk>(
     dirs: &Dirs,
     options: &RecoverOptions,
 ) -> Result<Recovered, RecoveryRefused> {
+    recover_timed(disk, dirs, options, &|| 0)
+}
+
+/// The same with times in the report, told by `clock_ms`.
+pub fn recover_timed<D: Disk>(
+    disk: &D,
+    dirs: &Dirs,
+    options: &RecoverOptions,
+    clock_ms: &dyn Fn() -> i64,
+) -> Result<Recovered, RecoveryRefused> {
     layout::check(disk, dirs, options.create_dirs)?;
     let synced = synced::read(disk, &dirs.logs)
         .map_err(|e| RecoveryRefused::io(&dirs.logs.join(super::names::SYNCED), "read", &e))?;
     let mut report = Report::default();
+    let began_ms = clock_ms();
     let found = load_newest(disk, dirs, options, &mut report)?;
+    let loaded_ms = clock_ms();
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
     let mut replay = Replay {
@@ -140,6 +156,8 @@ pub fn recover<D: Disk>(
         check_snapshot_logged(&walk, from, &report)?;
     }
     note_walk(&mut report, &walk);
+    report.snapshot_load_ms = loaded_ms - began_ms;
+    report.txns_load_ms = clock_ms() - loaded_ms;
     report.fresh = none && walk.last == Zxid::ZERO;
     tidy(disk, dirs, &walk, &mut report)?;
     if none {
