@@ -455,3 +455,42 @@ fn what_quotas_and_ensemble_names_refuse_and_how_long_the_start_took_is_counted(
     assert!(mntr.contains("zk_cnt_startup_txns_load_time\t1\n"), "{mntr}");
     server.terminate();
 }
+
+/// The port of a first run is not ours to choose. One test at a time may care for it; whoever
+/// else has it makes this test see the other half of what there is to see.
+#[test]
+fn a_first_run_serves_on_2181_until_ctrl_c_or_says_who_is_in_the_way() {
+    const PORT: u16 = 2181;
+    let lock = std::fs::File::open(std::env::temp_dir()).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+
+    let dir = TempDir::new().unwrap();
+    let held = TcpListener::bind(("0.0.0.0", PORT));
+    let (code, line) = Server::spawn(dir.path(), &[], &[]).refused();
+    assert_eq!(code, 1, "{line}");
+    let words = "cannot listen on 0.0.0.0:2181: ";
+    assert!(line.contains(words) && line.contains("oxkeeper serve PORT ./data"), "{line}");
+    let Ok(held) = held else { return };
+
+    drop(held);
+    let mut server = Server::spawn(dir.path(), &[], &[]);
+    server.wait_for("Ctrl-C stops it.");
+    for hint in [
+        "oxkeeper serves ZooKeeper clients on port 2181; its data is in ./data\n",
+        "    echo srvr | nc localhost 2181\n",
+        " bench --server localhost:2181 ",
+        " serve PATH/zoo.cfg. ",
+    ] {
+        assert!(server.said().contains(hint), "no {hint:?} in:\n{}", server.said());
+    }
+    assert!(four_letters(PORT, "srvr").contains("Mode: standalone\n"));
+    assert_eq!(Client::open(PORT).create("/first", b"", 0).unwrap(), 0);
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().code(), Some(130), "{}", server.said());
+    assert!(dir.path().join("data/version-2/log.1").is_file());
+
+    // What was written is there when it is run again.
+    let mut server = Server::spawn(dir.path(), &[], &[]);
+    assert_eq!(Client::open(PORT).data("/first").0, 0);
+    server.terminate();
+}
