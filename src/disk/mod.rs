@@ -115,6 +115,19 @@ impl DiskFile for RealFile {
         self.file.sync_data()
     }
 
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < out.len() {
+            match self.file.read_at(&mut out[done..], at + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
     fn map(&self, len: u64) -> io::Result<FileMap> {
         if self.len()? < len {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "shorter than its map"));

@@ -150,10 +150,10 @@ fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<(storage::Recovered, 
         trust_empty_snapshot: options.trust_empty_snapshot,
         create_dirs: options.create_dirs,
         compression: options.compression,
+        clock_ms: || clock::now().mono_ms,
     };
     let began = clock::now();
-    let recovered =
-        storage::recover_timed(&RealDisk, dirs, &how, &|| clock::now().mono_ms).map_err(refused)?;
+    let recovered = storage::recover(&RealDisk, dirs, &how).map_err(refused)?;
     let took_ms = clock::now().mono_ms - began.mono_ms;
     tell(&recovered, took_ms);
     let metrics = Metrics::default();

@@ -81,6 +81,10 @@ pub trait DiskFile {
     /// the system may since have declared the lost pages clean.
     fn sync_data(&mut self) -> io::Result<()>;
 
+    /// Reads from offset `at` on until `out` is full or the file ends; answers how many bytes.
+    /// For files that may be cut meanwhile, which a view must not outlive.
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize>;
+
     /// A view of the first `len` bytes, which must be there.
     fn map(&self, len: u64) -> io::Result<Self::Map>;
 

@@ -81,6 +81,35 @@ impl RecoveryRefused {
         }
     }
 
+    /// The refusal for a failure to write what had to be written.
+    pub fn failed(file: &Path, error: &StorageError) -> RecoveryRefused {
+        RecoveryRefused {
+            refusal: Refusal::Io,
+            file: file.to_owned(),
+            offset: None,
+            zxid: None,
+            what: error.to_string(),
+        }
+    }
+
+    /// Whether transactions are missing or changed, so that what is left is not this server's
+    /// history any more.
+    pub fn is_damage(&self) -> bool {
+        matches!(self.refusal, Refusal::Corrupt | Refusal::Hole | Refusal::Lost)
+    }
+
+    /// What was found, and where, without the advice.
+    pub fn finding(&self) -> String {
+        let mut text = self.file.display().to_string();
+        if let Some(offset) = self.offset {
+            text += &format!(" at offset {offset}");
+        }
+        if let Some(zxid) = self.zxid {
+            text += &format!(", zxid {zxid}");
+        }
+        text + ": " + &self.what
+    }
+
     fn remedy(&self) -> &'static str {
         match self.refusal {
             Refusal::Corrupt | Refusal::Hole | Refusal::Lost => {
@@ -101,16 +130,9 @@ impl RecoveryRefused {
 
 impl fmt::Display for RecoveryRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(offset) = self.offset {
-            write!(f, " at offset {offset}")?;
-        }
-        if let Some(zxid) = self.zxid {
-            write!(f, ", zxid {zxid}")?;
-        }
         // Some of Apache's words end with a mark of their own.
         let stop = if self.what.ends_with('!') { "" } else { "." };
-        write!(f, ": {}{stop} {}.", self.what, self.remedy())
+        write!(f, "{}{stop} {}.", self.finding(), self.remedy())
     }
 }
 

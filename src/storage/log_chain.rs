@@ -28,6 +28,8 @@ const RECORD_MAX: usize = 1 << 30;
 #[derive(Debug)]
 pub struct Logged<'a> {
     pub record: TxnRecord<'a>,
+    /// What the record was decoded from.
+    pub body: &'a [u8],
     pub file: &'a Path,
     pub offset: u64,
     /// The record before it was of an earlier epoch.
@@ -247,7 +249,7 @@ impl Chain<'_> {
         }
         self.walk.records += 1;
         let opens_epoch = zxid.epoch() > before.epoch() && before.epoch() != Epoch(0);
-        (self.visit)(Logged { record, file: path, offset, opens_epoch })
+        (self.visit)(Logged { record, body, file: path, offset, opens_epoch })
     }
 
     /// The last transaction that state and chain have so far.

@@ -11,6 +11,14 @@ pub const SNAPSHOT_PREFIX: &str = "snapshot.";
 /// A snapshot being written. Apache takes anything that begins with `snapshot.` or `log.` for
 /// one of its files, so none of our other names begins so.
 pub const PART_PREFIX: &str = "oxkeeper.part.";
+/// A snapshot from a leader is being put in the place of everything else: see `install.rs`.
+pub const INSTALL: &str = "oxkeeper.install";
+/// This server has lost its history and does not vote: see `recovery/stranger.rs`.
+pub const STRANGER: &str = "oxkeeper.stranger";
+/// The last epoch this server promised itself to: see `epochs.rs`.
+pub const ACCEPTED_EPOCH: &str = "acceptedEpoch";
+/// The last epoch whose history this server has made its own.
+pub const CURRENT_EPOCH: &str = "currentEpoch";
 /// A file set aside because it could not be read.
 pub const BAD_PREFIX: &str = "oxkeeper.bad.";
 /// The watermark of the newest log: see `synced.rs`.

@@ -16,7 +16,8 @@ pub const RETAIN_MIN: usize = 3;
 
 /// Keeps the `retain` newest snapshots that look whole, every newer file, and the logs from the
 /// one that holds the transaction behind the oldest snapshot kept. Removes the other snapshots
-/// and logs; answers their paths. Files that are not ours by their name are left alone.
+/// and logs, also those set aside; answers their paths. Files that are not ours by their name are
+/// left alone.
 pub fn purge<D: Disk>(disk: &D, dirs: &Dirs, retain: usize) -> Result<Vec<PathBuf>, StorageError> {
     let snapshots = list(disk, &dirs.snapshots)?;
     let logs = list(disk, &dirs.logs)?;
@@ -25,11 +26,10 @@ pub fn purge<D: Disk>(disk: &D, dirs: &Dirs, retain: usize) -> Result<Vec<PathBu
     };
     let log_zxids = logs.iter().filter_map(|name| parse_log(name));
     let first_log = log_zxids.filter(|first| *first <= oldest).max().unwrap_or(oldest);
-    let old_snapshot = |name: &&String| {
-        let good = name.strip_prefix(BAD_PREFIX).unwrap_or(name);
-        parse_snapshot(good).is_some_and(|(zxid, _)| zxid < oldest)
-    };
-    let old_log = |name: &&String| parse_log(name).is_some_and(|first| first < first_log);
+    let good = |name: &&String| name.strip_prefix(BAD_PREFIX).unwrap_or(name).to_owned();
+    let old_snapshot =
+        |name: &&String| parse_snapshot(&good(name)).is_some_and(|(zxid, _)| zxid < oldest);
+    let old_log = |name: &&String| parse_log(&good(name)).is_some_and(|first| first < first_log);
     let mut removed = Vec::new();
     let found = snapshots.iter().filter(old_snapshot).map(|name| dirs.snapshots.join(name));
     removed.extend(found);

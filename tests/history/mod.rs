@@ -4,6 +4,7 @@
 #![allow(dead_code)] // Each test program uses a part of this.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use jute::txn::{
@@ -11,13 +12,14 @@ use jute::txn::{
     Txn, TxnDigest, TxnHeader, TxnRecord,
 };
 use jute::{Acl, Encode, Id};
-use oxkeeper::sim::SimDisk;
+use oxkeeper::sim::{Rng, SimDisk};
 use oxkeeper::storage::{
-    recover, write_snapshot, Compression, Dirs, RecoverOptions, Recovered, RecoveryRefused,
-    StorageError, TxnLog, TxnLogOptions,
+    recover, recover_member, write_snapshot, BodyReader, Compression, Dirs, Member, MemberOptions,
+    RecoverOptions, Recovered, RecoveryRefused, SnapshotReceiver, StorageError, TxnLog,
+    TxnLogOptions,
 };
 use oxkeeper::tree::Replica;
-use oxkeeper::types::Zxid;
+use oxkeeper::types::{Epoch, Zxid};
 
 /// Small files make short tests.
 pub const PREALLOC: u64 = 8 << 10;
@@ -42,6 +44,38 @@ pub fn recover_disk(disk: &SimDisk) -> Result<Recovered, RecoveryRefused> {
     recover(disk, &dirs(), &RecoverOptions::default())
 }
 
+/// Recovers as a member of an ensemble, with the defaults.
+pub fn recover_as_member(disk: &SimDisk) -> Result<Member, RecoveryRefused> {
+    recover_member(disk, &dirs(), &MemberOptions::default())
+}
+
+/// A snapshot's body as a leader sends it, of the newest snapshot on the disk.
+pub fn body(disk: &SimDisk, snapshot: &str) -> Vec<u8> {
+    let mut reader = BodyReader::open(disk, &file(snapshot)).expect("the snapshot is there");
+    let mut body = Vec::new();
+    while reader.next_chunk(&mut body).expect("the snapshot is good") {}
+    body
+}
+
+/// Takes in `body` as the snapshot of `zxid`, in pieces of `piece` bytes; not installed.
+pub fn receive(
+    disk: &SimDisk,
+    zxid: Zxid,
+    body: &[u8],
+    piece: usize,
+) -> Result<SnapshotReceiver<SimDisk>, oxkeeper::storage::ReceiveError> {
+    let tree = RecoverOptions::default().tree;
+    let mut receiver = SnapshotReceiver::new(disk, &dirs(), zxid, tree, Compression::None)?;
+    let mut pieces = body.chunks(piece);
+    while let Some(bytes) = pieces.next() {
+        if let Some(used) = receiver.feed(bytes)? {
+            assert_eq!((used, pieces.next()), (bytes.len(), None), "the body ended early");
+            return Ok(receiver);
+        }
+    }
+    panic!("the body did not end");
+}
+
 /// The session that all writes come from.
 pub const SESSION: i64 = 0x1234_5678_0000_0001;
 
@@ -59,16 +93,14 @@ pub struct Server {
 impl Server {
     /// Starts on what the disk holds.
     pub fn start(disk: &SimDisk) -> Result<Server, RecoveryRefused> {
-        let recovered = recover_disk(disk)?;
-        let last = recovered.last_zxid;
-        let log = TxnLog::new(disk.clone(), dirs().logs, log_options(), last);
-        Ok(Server {
-            disk: disk.clone(),
-            replica: recovered.replica,
-            log,
-            digests: Vec::new(),
-            acked: last,
-        })
+        recover_disk(disk).map(|recovered| Server::go_on(disk, recovered.replica))
+    }
+
+    /// Goes on behind what recovery found.
+    pub fn go_on(disk: &SimDisk, replica: Replica) -> Server {
+        let acked = replica.last_zxid();
+        let log = TxnLog::new(disk.clone(), dirs().logs, log_options(), acked);
+        Server { disk: disk.clone(), replica, log, digests: Vec::new(), acked }
     }
 
     /// Makes and logs a transaction; not synced.
@@ -118,6 +150,40 @@ impl Server {
         write_snapshot(&self.disk, &dirs().snapshots, &mut self.replica, compression)?;
         Ok(())
     }
+}
+
+/// A server's life so far: what it wrote, and the digest behind every transaction.
+pub struct Life {
+    pub disk: SimDisk,
+    pub digests: BTreeMap<Zxid, u64>,
+    /// The last transaction.
+    pub last: Zxid,
+}
+
+/// Random transactions over some epochs, with rolls and snapshots in between; all synced.
+pub fn random_life(seed: u64, steps: usize) -> Life {
+    let mut rng = Rng::new(seed);
+    let disk = SimDisk::new(seed);
+    let mut server = Server::start(&disk).expect("an empty disk");
+    let mut digests = BTreeMap::from([(Zxid::ZERO, server.replica.digest())]);
+    for _ in 0..steps {
+        match rng.below(12) {
+            0 => server.log.roll().expect("no faults"),
+            1 => server.snapshot(Compression::None).expect("no faults"),
+            2 => server.snapshot(Compression::Gzip).expect("no faults"),
+            3 => {
+                let epoch = Epoch(server.log.last_zxid().epoch().0 + 1 + rng.below(2) as u32);
+                let path = format!("/e{}", epoch.0);
+                let opened = server.append_as(Zxid::new(epoch, 1), create(&path, b"epoch"));
+                opened.expect("no faults");
+            }
+            4 => server.log.publish_synced().expect("no faults"),
+            _ => server.create_nodes(1 + rng.below(4), rng.below(900)).expect("no faults"),
+        }
+        server.sync().expect("no faults");
+    }
+    digests.extend(server.digests.iter().copied());
+    Life { disk, digests, last: server.acked }
 }
 
 /// A create of type create with an open ACL.

@@ -179,6 +179,16 @@ impl DiskFile for SimFile {
         synced
     }
 
+    fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<usize> {
+        self.disk.call(Call::Read, |state| {
+            let cached = &state.inodes[self.inode].cached;
+            let rest = cached.get(at as usize..).unwrap_or_default();
+            let n = rest.len().min(out.len());
+            out[..n].copy_from_slice(&rest[..n]);
+            Ok(n)
+        })
+    }
+
     fn map(&self, len: u64) -> io::Result<Vec<u8>> {
         self.disk.call(Call::Map, |state| {
             let cached = &state.inodes[self.inode].cached;

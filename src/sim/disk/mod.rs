@@ -40,6 +40,7 @@ pub enum Call {
     Allocate,
     SetLength,
     Sync,
+    Read,
     Map,
     DropCache,
 }

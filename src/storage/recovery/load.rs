@@ -33,11 +33,13 @@ impl Loaded {
     }
 }
 
-/// Loads the newest good snapshot; none at all is an answer, none good among some is not.
+/// Loads the newest good snapshot; none at all is an answer, none good among some is not. With
+/// `upto`: the newest that holds nothing behind it.
 pub fn load_newest<D: Disk>(
     disk: &D,
     dirs: &Dirs,
     options: &RecoverOptions,
+    upto: Option<Zxid>,
     report: &mut Report,
 ) -> Result<Option<Loaded>, RecoveryRefused> {
     let dir = &dirs.snapshots;
@@ -46,10 +48,13 @@ pub fn load_newest<D: Disk>(
         .iter()
         .filter_map(|name| parse_snapshot(name).map(|(zxid, packed)| (zxid, packed, name.as_str())))
         .collect();
+    let is_ahead = |zxid: Zxid| upto.is_some_and(|upto| zxid > upto);
+    found.retain(|(zxid, ..)| !is_ahead(*zxid));
     found.sort_by(|a, b| (b.0, b.2).cmp(&(a.0, a.2)));
     for (zxid, compression, name) in found.iter().take(TRIES) {
         let path = dir.join(name);
         match load(disk, &path, *zxid, *compression, options)? {
+            Ok(loaded) if loaded.reaches.as_ref().is_some_and(|(zxid, _)| is_ahead(*zxid)) => {}
             Ok(loaded) => {
                 report.snapshot = Some(path);
                 return Ok(Some(loaded));

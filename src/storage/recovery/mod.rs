@@ -10,6 +10,9 @@
 
 mod layout;
 mod load;
+mod member;
+mod stranger;
+mod truncate;
 
 use std::path::{Path, PathBuf};
 
@@ -21,9 +24,14 @@ use super::error::{RecoveryRefused, Refusal};
 use super::log_chain::{settle, walk, LogEnd, Logged, Walk};
 use super::names::{BAD_PREFIX, PART_PREFIX};
 use super::snapshot::{write_snapshot, Compression};
-use super::synced;
+use super::synced::{self, Synced};
 
 use load::{load_newest, Loaded};
+use member::{finish_install, History};
+
+pub use member::{recover_member, Member, MemberOptions};
+pub use stranger::Stranger;
+pub use truncate::{truncate, Truncated};
 
 /// Where the files are: both end in `version-2`, and may be the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +62,7 @@ impl Dirs {
 }
 
 /// What recovery must be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RecoverOptions {
     /// How the replica is to be made.
     pub tree: TreeOptions,
@@ -64,6 +72,8 @@ pub struct RecoverOptions {
     pub create_dirs: bool,
     /// For the first snapshot of an empty directory.
     pub compression: Compression,
+    /// Tells the times in the report, ms; by default it stands still.
+    pub clock_ms: fn() -> i64,
 }
 
 impl Default for RecoverOptions {
@@ -73,6 +83,7 @@ impl Default for RecoverOptions {
             trust_empty_snapshot: false,
             create_dirs: true,
             compression: Compression::None,
+            clock_ms: || 0,
         }
     }
 }
@@ -110,6 +121,13 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+/// Whose directories are read.
+enum Whose<'h> {
+    Standalone,
+    /// A leader's snapshot may lie ahead of the logs. The newest transactions are kept.
+    Member(&'h mut History),
+}
+
 /// Reads the directories of a standalone server. On success the disk holds durably what is about
 /// to be served, and the next log may be begun behind `last_zxid`.
 pub fn recover<D: Disk>(
@@ -117,47 +135,50 @@ pub fn recover<D: Disk>(
     dirs: &Dirs,
     options: &RecoverOptions,
 ) -> Result<Recovered, RecoveryRefused> {
-    recover_timed(disk, dirs, options, &|| 0)
+    layout::check(disk, dirs, options.create_dirs)?;
+    stranger::refuse_standalone(disk, dirs)?;
+    let finished = finish_install(disk, dirs)?;
+    let mut recovered = recover_files(disk, dirs, options, Whose::Standalone)?;
+    recovered.report.notes.extend(finished);
+    Ok(recovered)
 }
 
-/// The same with times in the report, told by `clock_ms`.
-pub fn recover_timed<D: Disk>(
+fn recover_files<D: Disk>(
     disk: &D,
     dirs: &Dirs,
     options: &RecoverOptions,
-    clock_ms: &dyn Fn() -> i64,
+    mut whose: Whose<'_>,
 ) -> Result<Recovered, RecoveryRefused> {
-    layout::check(disk, dirs, options.create_dirs)?;
-    let synced = synced::read(disk, &dirs.logs)
-        .map_err(|e| RecoveryRefused::io(&dirs.logs.join(super::names::SYNCED), "read", &e))?;
+    let synced = read_synced(disk, dirs)?;
     let mut report = Report::default();
-    let began_ms = clock_ms();
-    let found = load_newest(disk, dirs, options, &mut report)?;
-    let loaded_ms = clock_ms();
+    let began_ms = (options.clock_ms)();
+    let found = load_newest(disk, dirs, options, None, &mut report)?;
+    let loaded_ms = (options.clock_ms)();
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
-    let mut replay = Replay {
-        replica: loaded.replica,
-        strict: loaded.ours,
-        matched: loaded.exact,
-        ever_matched: loaded.exact,
-        report,
-    };
+    let (ours, reaches) = (loaded.ours, loaded.reaches.clone());
+    let mut replay = Replay::onto(loaded, report);
     let from = replay.replica.last_zxid();
     let walk = walk(disk, &dirs.logs, from, synced, &mut |logged| {
         if none && !options.trust_empty_snapshot {
             return Err(no_snapshot(&logged));
         }
+        if let Whose::Member(history) = &mut whose {
+            history.push(&logged);
+        }
         replay.take(&logged)
     })?;
     let Replay { replica, mut report, .. } = replay;
-    check_snapshots_reached(&walk, loaded.reaches, &report)?;
-    if synced.is_some() {
+    let is_member = matches!(whose, Whose::Member(_));
+    // Apache's followers apply, and so may have in a snapshot, what their own log does not have
+    // yet: it was agreed upon, and comes again.
+    check_snapshots_reached(&walk, reaches.filter(|_| ours || !is_member), &report)?;
+    if synced.is_some() && !is_member {
         check_snapshot_logged(&walk, from, &report)?;
     }
     note_walk(&mut report, &walk);
     report.snapshot_load_ms = loaded_ms - began_ms;
-    report.txns_load_ms = clock_ms() - loaded_ms;
+    report.txns_load_ms = (options.clock_ms)() - loaded_ms;
     report.fresh = none && walk.last == Zxid::ZERO;
     tidy(disk, dirs, &walk, &mut report)?;
     if none {
@@ -169,6 +190,11 @@ pub fn recover_timed<D: Disk>(
     } else {
         Ok(Recovered { last_zxid: replica.last_zxid(), replica, report })
     }
+}
+
+fn read_synced<D: Disk>(disk: &D, dirs: &Dirs) -> Result<Option<Synced>, RecoveryRefused> {
+    synced::read(disk, &dirs.logs)
+        .map_err(|e| RecoveryRefused::io(&dirs.logs.join(super::names::SYNCED), "read", &e))
 }
 
 /// Records becoming state.
@@ -184,6 +210,16 @@ struct Replay {
 }
 
 impl Replay {
+    fn onto(loaded: Loaded, report: Report) -> Replay {
+        Replay {
+            replica: loaded.replica,
+            strict: loaded.ours,
+            matched: loaded.exact,
+            ever_matched: loaded.exact,
+            report,
+        }
+    }
+
     fn take(&mut self, logged: &Logged<'_>) -> Result<(), RecoveryRefused> {
         let applied = self.replica.replay(&logged.record);
         match applied.digest_matches {

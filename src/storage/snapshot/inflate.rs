@@ -24,12 +24,12 @@ pub struct Inflate<'a> {
 }
 
 impl<'a> Inflate<'a> {
-    /// Unpacks `bytes`.
-    pub fn new(bytes: &'a [u8], compression: Compression) -> io::Result<Self> {
+    /// Unpacks what `packed` gives.
+    pub fn new(packed: impl Read + 'a, compression: Compression) -> io::Result<Self> {
         let source: Box<dyn Read + 'a> = match compression {
-            Compression::None => Box::new(bytes),
-            Compression::Gzip => Box::new(flate2::read::GzDecoder::new(bytes)),
-            Compression::Snappy => Box::new(SnappyReader::new(bytes)?),
+            Compression::None => Box::new(packed),
+            Compression::Gzip => Box::new(flate2::read::GzDecoder::new(packed)),
+            Compression::Snappy => Box::new(SnappyReader::new(packed)?),
         };
         Ok(Inflate {
             source,

@@ -13,12 +13,16 @@
 //!
 //! The sections behind the first seal carry no tag; their number of bytes tells them apart.
 
+mod body;
 mod inflate;
+mod parse;
 mod read;
 mod snappy;
 mod write;
 
-pub use read::{read_snapshot, Event, SnapshotError, Trailer};
+pub use body::BodyReader;
+pub use parse::{Event, Parser, Step, Visit};
+pub use read::{read_snapshot, SnapshotError, Trailer};
 pub use write::{write_snapshot, SnapshotInfo, SnapshotWriter};
 
 /// First bytes of every snapshot.

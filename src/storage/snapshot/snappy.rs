@@ -18,47 +18,71 @@ const BLOCK_MAX: usize = 64 << 20;
 
 /// Unpacks a stream.
 #[derive(Debug)]
-pub struct SnappyReader<'a> {
-    rest: &'a [u8],
+pub struct SnappyReader<R> {
+    source: R,
+    packed: Vec<u8>,
     block: Vec<u8>,
     at: usize,
 }
 
-impl<'a> SnappyReader<'a> {
-    /// Unpacks `bytes`, which begin with the header.
-    pub fn new(bytes: &'a [u8]) -> io::Result<Self> {
-        let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.get(8..));
-        let rest = rest.ok_or_else(|| invalid("no snappy-java header"))?;
-        Ok(SnappyReader { rest, block: Vec::new(), at: 0 })
+impl<R: Read> SnappyReader<R> {
+    /// Unpacks what `source` gives, which begins with the header.
+    pub fn new(mut source: R) -> io::Result<Self> {
+        let mut header = [0; HEADER.len()];
+        source.read_exact(&mut header).map_err(|_| invalid("no snappy-java header"))?;
+        if !header.starts_with(&MAGIC) {
+            return Err(invalid("no snappy-java header"));
+        }
+        Ok(SnappyReader { source, packed: Vec::new(), block: Vec::new(), at: 0 })
     }
 
     /// Unpacks the next block; false at the end.
     fn next_block(&mut self) -> io::Result<bool> {
-        while let Some(rest) = self.rest.strip_prefix(&MAGIC) {
-            self.rest = rest.get(8..).ok_or_else(|| invalid("snappy header cut short"))?;
+        let Some(len) = self.block_len()? else { return Ok(false) };
+        let len = usize::try_from(len)
+            .ok()
+            .filter(|len| *len <= snap::raw::max_compress_len(BLOCK_MAX))
+            .ok_or_else(|| invalid("snappy block of a length that cannot be"))?;
+        self.packed.clear();
+        let read = self.source.by_ref().take(len as u64).read_to_end(&mut self.packed)?;
+        if read < len {
+            return Err(invalid("snappy block cut short"));
         }
-        if self.rest.is_empty() {
-            return Ok(false);
-        }
-        let (head, rest) =
-            self.rest.split_first_chunk::<4>().ok_or_else(|| invalid("snappy block cut short"))?;
-        let len = i32::from_be_bytes(*head);
-        let packed = usize::try_from(len).ok().and_then(|len| rest.get(..len));
-        let packed = packed.ok_or_else(|| invalid("snappy block cut short"))?;
-        let unpacked = snap::raw::decompress_len(packed).map_err(|e| invalid(&e.to_string()))?;
+        let unpacked =
+            snap::raw::decompress_len(&self.packed).map_err(|e| invalid(&e.to_string()))?;
         if unpacked > BLOCK_MAX {
             return Err(invalid("snappy block too long"));
         }
         self.block.resize(unpacked, 0);
-        let done = snap::raw::Decoder::new().decompress(packed, &mut self.block);
+        let done = snap::raw::Decoder::new().decompress(&self.packed, &mut self.block);
         done.map_err(|e| invalid(&e.to_string()))?;
         self.at = 0;
-        self.rest = &rest[packed.len()..];
         Ok(true)
+    }
+
+    /// The length of the next block, behind any headers; `None` at the end.
+    fn block_len(&mut self) -> io::Result<Option<i32>> {
+        loop {
+            let mut head = Vec::with_capacity(4);
+            match self.source.by_ref().take(4).read_to_end(&mut head)? {
+                0 => return Ok(None),
+                4 => {}
+                _ => return Err(invalid("snappy block cut short")),
+            }
+            if head != MAGIC[..4] {
+                let len = head.try_into().expect("four bytes");
+                return Ok(Some(i32::from_be_bytes(len)));
+            }
+            let mut rest = [0; HEADER.len() - 4];
+            let read = self.source.read_exact(&mut rest);
+            if read.is_err() || rest[..4] != MAGIC[4..] {
+                return Err(invalid("snappy header cut short"));
+            }
+        }
     }
 }
 
-impl Read for SnappyReader<'_> {
+impl<R: Read> Read for SnappyReader<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.at == self.block.len() {
             if !self.next_block()? {
@@ -138,7 +162,7 @@ mod tests {
             w.write_all(&bytes).unwrap();
             w.finish().unwrap();
             let mut back = Vec::new();
-            SnappyReader::new(&w.out).unwrap().read_to_end(&mut back).unwrap();
+            SnappyReader::new(&w.out[..]).unwrap().read_to_end(&mut back).unwrap();
             assert_eq!(back, bytes);
         }
     }

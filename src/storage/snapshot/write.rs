@@ -95,14 +95,8 @@ impl<D: Disk> SnapshotWriter<D> {
         sessions: impl ExactSizeIterator<Item = (i64, i32)>,
         acls: impl ExactSizeIterator<Item = (i64, &'a [Acl<'static>])>,
     ) -> Result<Self, StorageError> {
-        let part = dir.join(format!("{PART_PREFIX}{:x}", zxid.0));
-        let failure = |e| StorageError::io(&part, "create a snapshot", e);
-        if disk.exists(&part).map_err(failure)? {
-            disk.remove(&part).map_err(failure)?;
-        }
-        let file = disk.create(&part).map_err(failure)?;
-        let mut raw = Writer::with_capacity(2 * PIECE);
-        raw.raw(&HEADER);
+        let mut writer = SnapshotWriter::of_body(disk, dir, zxid, compression)?;
+        let raw = &mut writer.raw;
         raw.i32(count(sessions.len()));
         for (id, timeout_ms) in sessions {
             raw.i64(id);
@@ -113,6 +107,24 @@ impl<D: Disk> SnapshotWriter<D> {
             raw.i64(id);
             raw.vector(Some(acl));
         }
+        Ok(writer)
+    }
+
+    /// Begins a snapshot whose body comes in bytes, by [`SnapshotWriter::body`].
+    pub fn of_body(
+        disk: &D,
+        dir: &Path,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<Self, StorageError> {
+        let part = dir.join(format!("{PART_PREFIX}{:x}", zxid.0));
+        let failure = |e| StorageError::io(&part, "create a snapshot", e);
+        if disk.exists(&part).map_err(failure)? {
+            disk.remove(&part).map_err(failure)?;
+        }
+        let file = disk.create(&part).map_err(failure)?;
+        let mut raw = Writer::with_capacity(2 * PIECE);
+        raw.raw(&HEADER);
         Ok(SnapshotWriter {
             disk: disk.clone(),
             dir: dir.to_owned(),
@@ -152,6 +164,12 @@ impl<D: Disk> SnapshotWriter<D> {
         stat.encode(&mut self.raw);
     }
 
+    /// Adds bytes of a body, which are not looked at; its end is left to
+    /// [`SnapshotWriter::finish`]. Buffers only.
+    pub fn body(&mut self, bytes: &[u8]) {
+        self.raw.raw(bytes);
+    }
+
     /// How many bytes wait for [`SnapshotWriter::write_out`].
     pub fn buffered_bytes(&self) -> usize {
         self.raw.len()
@@ -172,6 +190,21 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Ends the snapshot of a tree with `digest` (`None`: digests are off), makes it durable and
     /// gives it its name.
     pub fn finish(mut self, digest: Option<u64>) -> Result<SnapshotInfo, StorageError> {
+        let seal = self.end(digest)?;
+        self.publish(seal)
+    }
+
+    /// Ends the snapshot as [`SnapshotWriter::finish`] does and makes its bytes durable, but leaves
+    /// it under the name that nobody reads: answers that, and the one it is to have.
+    pub fn finish_unnamed(mut self, digest: Option<u64>) -> Result<(String, String), StorageError> {
+        self.end(digest)?;
+        self.sync()?;
+        let part = format!("{PART_PREFIX}{:x}", self.zxid.0);
+        Ok((part, snapshot_name(self.zxid, self.compression)))
+    }
+
+    /// Ends body and sections; answers the first seal.
+    fn end(&mut self, digest: Option<u64>) -> Result<i64, StorageError> {
         self.raw.string(Some("/"));
         let seal = self.seal()?;
         if let Some(digest) = digest {
@@ -185,7 +218,11 @@ impl<D: Disk> SnapshotWriter<D> {
         let ended = self.packer.end();
         ended.map_err(|e| StorageError::io(&self.part, "pack a snapshot", e))?;
         self.write_piece()?;
-        self.publish(seal)
+        Ok(seal)
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.file.sync_data().map_err(|e| StorageError::io(&self.part, "sync a snapshot", e))
     }
 
     /// Gives up: removes what was written.
@@ -198,8 +235,8 @@ impl<D: Disk> SnapshotWriter<D> {
     fn publish(mut self, seal: i64) -> Result<SnapshotInfo, StorageError> {
         let name = snapshot_name(self.zxid, self.compression);
         let path = self.dir.join(&name);
+        self.sync()?;
         let part = &self.part;
-        self.file.sync_data().map_err(|e| StorageError::io(part, "sync a snapshot", e))?;
         self.disk
             .rename(part, &path)
             .map_err(|e| StorageError::io(part, "rename a snapshot", e))?;
