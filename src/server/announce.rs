@@ -99,6 +99,10 @@ fn of_storage(config: &Config) -> Vec<Line> {
         info(format!("zookeeper.snapshot.compression.method = {method}")),
         info(format!("zookeeper.digest.enabled = {}", tree.digest_enabled)),
         info(format!("zookeeper.closeSessionTxn.enabled = {}", tree.close_session_txn)),
+        info(format!(
+            "zookeeper.serializeLastProcessedZxid.enabled = {}",
+            storage.serialize_last_zxid
+        )),
         info(format!("zookeeper.maxBatchSize={}", storage.max_batch_size)),
     ];
     if let Some(kilobytes) = storage.txn_log_size_limit_kb {
@@ -228,33 +232,34 @@ mod tests {
         check(
             "",
             &expect![[r#"
-            Reading configuration from: zoo.cfg
-            clientPortAddress is 0.0.0.0:2181
-            secureClientPort is not set
-            autopurge.snapRetainCount set to 3
-            autopurge.purgeInterval set to 0
-            Purge task is not scheduled.
-            WARN Either no config or no quorum defined in config, running in standalone mode
-            ACL digest algorithm is: SHA1
-            zookeeper.DigestAuthenticationProvider.enabled = true
-            zookeeper.enforce.auth.enabled = false
-            zookeeper.enforce.auth.schemes = []
-            zookeeper.snapshot.trust.empty : false
-            zookeeper.snapshot.compression.method = CHECKED
-            zookeeper.digest.enabled = true
-            zookeeper.closeSessionTxn.enabled = true
-            zookeeper.maxBatchSize=1000
-            minSessionTimeout set to 6000 ms
-            maxSessionTimeout set to 60000 ms
-            The max bytes for all large requests are set to 104857600
-            The large request threshold is set to -1
-            Weighed connection throttling is disabled
-            WARN maxCnxns is not configured, using default value 0.
-            The list of enabled four letter word commands is : [[srvr]]
-            PrepRequestProcessor (sid:0) started, reconfigEnabled=false
-            Using checkIntervalMs=60000 maxPerMinute=10000 maxNeverUsedIntervalMs=0
-            ZooKeeper audit is disabled.
-        "#]],
+                Reading configuration from: zoo.cfg
+                clientPortAddress is 0.0.0.0:2181
+                secureClientPort is not set
+                autopurge.snapRetainCount set to 3
+                autopurge.purgeInterval set to 0
+                Purge task is not scheduled.
+                WARN Either no config or no quorum defined in config, running in standalone mode
+                ACL digest algorithm is: SHA1
+                zookeeper.DigestAuthenticationProvider.enabled = true
+                zookeeper.enforce.auth.enabled = false
+                zookeeper.enforce.auth.schemes = []
+                zookeeper.snapshot.trust.empty : false
+                zookeeper.snapshot.compression.method = CHECKED
+                zookeeper.digest.enabled = true
+                zookeeper.closeSessionTxn.enabled = true
+                zookeeper.serializeLastProcessedZxid.enabled = true
+                zookeeper.maxBatchSize=1000
+                minSessionTimeout set to 6000 ms
+                maxSessionTimeout set to 60000 ms
+                The max bytes for all large requests are set to 104857600
+                The large request threshold is set to -1
+                Weighed connection throttling is disabled
+                WARN maxCnxns is not configured, using default value 0.
+                The list of enabled four letter word commands is : [[srvr]]
+                PrepRequestProcessor (sid:0) started, reconfigEnabled=false
+                Using checkIntervalMs=60000 maxPerMinute=10000 maxNeverUsedIntervalMs=0
+                ZooKeeper audit is disabled.
+            "#]],
         );
     }
 
@@ -282,6 +287,7 @@ mod tests {
                 zookeeper.snapshot.compression.method = GZIP
                 zookeeper.digest.enabled = true
                 zookeeper.closeSessionTxn.enabled = true
+                zookeeper.serializeLastProcessedZxid.enabled = true
                 zookeeper.maxBatchSize=1000
                 zookeeper.txnLogSizeLimitInKb = 100
                 zookeeper.enforceQuota = true, Quota Enforce enables

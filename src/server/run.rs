@@ -86,7 +86,12 @@ impl Server {
             Arc::new(metrics),
             Arc::new(words),
         ));
-        let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
+        let snapshots = Snapshots::new(
+            dirs.snapshots.clone(),
+            options.compression,
+            with_digest,
+            options.with_last_zxid,
+        );
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let driver = Driver {
             shared: Arc::clone(&shared),
@@ -149,7 +154,9 @@ fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<(storage::Recovered, 
         tree: options.tree,
         trust_empty_snapshot: options.trust_empty_snapshot,
         create_dirs: options.create_dirs,
+        autocreate: options.autocreate,
         compression: options.compression,
+        with_last_zxid: options.with_last_zxid,
         clock_ms: || clock::now().mono_ms,
     };
     let began = clock::now();

@@ -16,13 +16,19 @@ pub(super) struct Snapshots {
     dir: PathBuf,
     compression: Compression,
     with_digest: bool,
+    with_last_zxid: bool,
     running: Option<JoinHandle<()>>,
 }
 
 impl Snapshots {
     /// Snapshots go into `dir` (a `version-2`).
-    pub fn new(dir: PathBuf, compression: Compression, with_digest: bool) -> Snapshots {
-        Snapshots { dir, compression, with_digest, running: None }
+    pub fn new(
+        dir: PathBuf,
+        compression: Compression,
+        with_digest: bool,
+        with_last_zxid: bool,
+    ) -> Snapshots {
+        Snapshots { dir, compression, with_digest, with_last_zxid, running: None }
     }
 
     /// Begins a snapshot of the replica as it is now, unless one is being taken still.
@@ -38,6 +44,7 @@ impl Snapshots {
             dir: self.dir.clone(),
             compression: self.compression,
             with_digest: self.with_digest,
+            with_last_zxid: self.with_last_zxid,
             head,
         };
         let thread = std::thread::Builder::new().name("Snapshot Thread".into());
@@ -64,6 +71,7 @@ struct Job {
     dir: PathBuf,
     compression: Compression,
     with_digest: bool,
+    with_last_zxid: bool,
     head: ImageHead,
 }
 
@@ -103,6 +111,9 @@ impl Job {
             sessions,
             acls,
         )?;
+        if !self.with_last_zxid {
+            writer.leave_out_last_zxid();
+        }
         let mut cursor = head.cursor();
         loop {
             let more = {
