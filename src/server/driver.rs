@@ -120,6 +120,7 @@ impl Driver {
             }
         }
         self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes_before));
+        self.count.over_quota(self.peer.take_over_quota());
     }
 
     fn tick(&mut self) {

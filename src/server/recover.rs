@@ -31,6 +31,9 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
             trust_empty_snapshot: options.trust_empty_snapshot,
             create_dirs: options.create_dirs,
             compression: options.compression,
+            autocreate: options.autocreate,
+            with_last_zxid: options.with_last_zxid,
+            clock_ms: || clock::now().mono_ms,
         },
         ..storage::MemberOptions::default()
     };
@@ -70,7 +73,12 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
     if let Some(member) = &options.member {
         metrics.node_written(CONFIG_PATH, member.members.text().len());
     }
-    metrics.startup_txns_loaded.add(report.txns as i64);
+    metrics.startup_snap_load_time.add(report.snapshot_load_ms);
+    // Behind no snapshot there is nothing to replay, and Apache counts no replay.
+    if report.snapshot.is_some() {
+        metrics.startup_txns_load_time.add(report.txns_load_ms);
+        metrics.startup_txns_loaded.add(report.txns as i64);
+    }
     metrics.digest_mismatches_count.add(report.digest_mismatches as i64);
     Ok(Recovered { replica, last_logged, metrics, zab, how })
 }
@@ -98,6 +106,10 @@ fn tell(report: &Report, last: Zxid, replica: &Replica, took_ms: i64) {
     }
     for note in &report.notes {
         tracing::warn!("{note}");
+    }
+    if let Some(path) = &report.snapshot {
+        tracing::info!("Reading snapshot {}", path.display());
+        tracing::info!("{} txns loaded in {} ms", report.txns, report.txns_load_ms);
     }
     tracing::info!(
         "Snapshot loaded in {took_ms} ms, highest zxid is {}, digest is {}; {} transactions \

@@ -89,7 +89,12 @@ impl Server {
             Arc::new(recovered.metrics),
             words,
         ));
-        let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
+        let snapshots = Snapshots::new(
+            dirs.snapshots.clone(),
+            options.compression,
+            with_digest,
+            options.with_last_zxid,
+        );
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let last_words = Arc::new(Mutex::new(None));
         let files = MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };

@@ -44,6 +44,8 @@ pub struct SnapshotWriter<D: Disk> {
     sum: simd_adler32::Adler32,
     packer: Packer,
     compression: Compression,
+    /// Whether the section with the last zxid is written.
+    with_last_zxid: bool,
 }
 
 /// Writes a snapshot of `replica`, which nobody else uses meanwhile. A serving process does the
@@ -53,11 +55,14 @@ pub fn write_snapshot<D: Disk>(
     dir: &Path,
     replica: &mut Replica,
     compression: Compression,
+    with_last_zxid: bool,
 ) -> Result<SnapshotInfo, StorageError> {
     let head = replica.begin_image();
     let written = write_image(disk, dir, replica, &head, compression);
     drop(replica.end_image());
-    written?.finish(replica.options().digest_enabled.then_some(head.digest))
+    let mut writer = written?;
+    writer.with_last_zxid = with_last_zxid;
+    writer.finish(replica.options().digest_enabled.then_some(head.digest))
 }
 
 fn write_image<D: Disk>(
@@ -136,7 +141,14 @@ impl<D: Disk> SnapshotWriter<D> {
             sum: simd_adler32::Adler32::new(),
             packer: Packer::new(compression),
             compression,
+            with_last_zxid: true,
         })
+    }
+
+    /// Leaves out the last section, as `serializeLastProcessedZxid.enabled=false` asks for. The
+    /// name says as much.
+    pub fn leave_out_last_zxid(&mut self) {
+        self.with_last_zxid = false;
     }
 
     /// Begins the snapshot of an image of the replica.
@@ -213,8 +225,10 @@ impl<D: Disk> SnapshotWriter<D> {
             self.raw.i64(digest as i64);
             self.seal()?;
         }
-        self.raw.i64(self.zxid.0);
-        self.seal()?;
+        if self.with_last_zxid {
+            self.raw.i64(self.zxid.0);
+            self.seal()?;
+        }
         let ended = self.packer.end();
         ended.map_err(|e| StorageError::io(&self.part, "pack a snapshot", e))?;
         self.write_piece()?;
