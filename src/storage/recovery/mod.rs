@@ -375,11 +375,12 @@ fn tidy<D: Disk>(
         let aside = path.with_file_name(format!("{BAD_PREFIX}{name}"));
         disk.rename(path, &aside).map_err(|e| RecoveryRefused::io(path, "set aside", &e))?;
     }
-    let names =
-        disk.list(&dirs.snapshots).map_err(|e| RecoveryRefused::io(&dirs.snapshots, "list", &e))?;
-    for name in names.iter().filter(|name| name.starts_with(PART_PREFIX)) {
-        let path = dirs.snapshots.join(name);
-        disk.remove(&path).map_err(|e| RecoveryRefused::io(&path, "remove", &e))?;
+    for dir in [&dirs.snapshots, &dirs.logs] {
+        let names = disk.list(dir).map_err(|e| RecoveryRefused::io(dir, "list", &e))?;
+        for name in names.iter().filter(|name| name.starts_with(PART_PREFIX)) {
+            let path = dir.join(name);
+            disk.remove(&path).map_err(|e| RecoveryRefused::io(&path, "remove", &e))?;
+        }
     }
     disk.sync_dir(&dirs.snapshots)
         .map_err(|e| RecoveryRefused::io(&dirs.snapshots, "sync the directory", &e))?;

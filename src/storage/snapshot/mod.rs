@@ -21,9 +21,14 @@ mod snappy;
 mod write;
 
 pub use body::BodyReader;
+pub use inflate::FileBytes;
 pub use parse::{Event, Parser, Step, Visit};
 pub use read::{read_snapshot, SnapshotError, Trailer};
 pub use write::{write_snapshot, SnapshotInfo, SnapshotWriter};
+
+use std::io;
+
+use super::disk::DiskFile;
 
 /// First bytes of every snapshot.
 const HEADER: [u8; 16] = *b"ZKSN\x00\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff";
@@ -61,10 +66,14 @@ impl Compression {
 
 /// Apache's first look at a snapshot (`SnapStream.isValidSnapshot`): the end of the last seal, or
 /// the head of a packed stream. Not more than that.
-pub fn looks_whole(bytes: &[u8], compression: Compression) -> bool {
-    match compression {
-        Compression::None => bytes.len() >= 10 && bytes.ends_with(b"\x00\x00\x00\x01/"),
-        Compression::Gzip => bytes.starts_with(b"\x1f\x8b"),
-        Compression::Snappy => bytes.starts_with(&snappy::MAGIC),
-    }
+pub fn looks_whole<F: DiskFile>(file: &F, compression: Compression) -> io::Result<bool> {
+    let (mut head, mut end) = ([0; 8], [0; 5]);
+    let len = file.len()?;
+    file.read_at(0, &mut head)?;
+    file.read_at(len.saturating_sub(end.len() as u64), &mut end)?;
+    Ok(match compression {
+        Compression::None => len >= 10 && end == *b"\x00\x00\x00\x01/",
+        Compression::Gzip => head.starts_with(b"\x1f\x8b"),
+        Compression::Snappy => head == snappy::MAGIC,
+    })
 }

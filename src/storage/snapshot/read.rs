@@ -1,6 +1,6 @@
 //! Reading a snapshot: bytes in, one event for each session, ACL and znode.
 
-use std::io;
+use std::io::{self, Read};
 
 use super::inflate::Inflate;
 use super::parse::{Parser, Step, Visit};
@@ -33,34 +33,51 @@ pub struct SnapshotError {
     /// In the uncompressed bytes.
     pub offset: u64,
     pub what: String,
+    /// The system would not read the file: it says nothing about what is in it.
+    pub unread: Option<io::Error>,
 }
 
-/// Reads the snapshot `bytes` to its end, hands each part to `visit`. Whatever `visit` was given
+/// Reads the snapshot in `file` to its end, hands each part to `visit`. Whatever `visit` was given
 /// counts only if this answers a trailer: the seals are behind everything they vouch for.
 ///
 /// `visit` may say why a part cannot be: then reading ends there.
 pub fn read_snapshot(
-    bytes: &[u8],
+    file: impl Read,
     compression: Compression,
     visit: &mut Visit<'_>,
 ) -> Result<Trailer, SnapshotError> {
-    let input = Inflate::new(bytes, compression)
-        .map_err(|e| SnapshotError { offset: 0, what: e.to_string() })?;
+    let input = Inflate::new(file, compression).map_err(|e| {
+        let what = e.to_string();
+        SnapshotError { offset: 0, what, unread: Some(e).filter(is_unread) }
+    })?;
     let mut parts = Parts::new(input);
     let outcome = parts.read_all(visit);
-    outcome.map_err(|what| SnapshotError { offset: parts.offset(), what })
+    outcome.map_err(|what| SnapshotError {
+        offset: parts.offset(),
+        what,
+        unread: parts.unread.take(),
+    })
+}
+
+/// Whether this came from the system and not from unpacking.
+fn is_unread(error: &io::Error) -> bool {
+    let unpacking =
+        [io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput, io::ErrorKind::UnexpectedEof];
+    !unpacking.contains(&error.kind())
 }
 
 /// A snapshot's parts, from the header to the last seal.
 pub struct Parts<'a> {
     input: Inflate<'a>,
     parser: Parser,
+    /// The system's error, if that is why reading ended.
+    unread: Option<io::Error>,
 }
 
 impl<'a> Parts<'a> {
     /// At the first byte of the file.
     pub fn new(input: Inflate<'a>) -> Parts<'a> {
-        Parts { input, parser: Parser::new() }
+        Parts { input, parser: Parser::new(), unread: None }
     }
 
     /// How many uncompressed bytes are read.
@@ -147,7 +164,11 @@ impl<'a> Parts<'a> {
     }
 
     fn fill(&mut self, n: usize) -> Result<bool, String> {
-        self.input.fill(n).map_err(|e: io::Error| format!("cannot unpack: {e}"))
+        self.input.fill(n).map_err(|e| {
+            let what = format!("cannot unpack: {e}");
+            self.unread = Some(e).filter(is_unread);
+            what
+        })
     }
 
     fn take<const N: usize>(&mut self, what: &str) -> Result<[u8; N], String> {
