@@ -60,6 +60,8 @@ impl Driver {
     pub fn run(mut self) -> Result<(), DriverError> {
         let mut asks: Vec<Ask> = Vec::new();
         let mut events: Vec<zab::Event> = Vec::new();
+        // A member begins its election; nobody would wake us for that.
+        self.work()?;
         loop {
             let term = self.shared.asks.take(&mut asks, &mut events, self.patience());
             let stopping = self.shared.is_stopping();
