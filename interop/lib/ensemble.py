@@ -285,10 +285,12 @@ class Ensemble:
         self[sid].become(kind)
         self.start(sid)
 
-    def show_logs(self, lines=12):
-        """Prints the end of every member's log."""
+    def show_logs(self, lines=15):
+        """Prints the end of every member's log, without what this program's own questions cause."""
         for member in self.members:
-            tail = member.log_tail(lines).replace("\n", "\n    ")
+            told = [line for line in member.logged() if not line.startswith("\t")
+                    and "Processing srvr" not in line and "four letter word" not in line]
+            tail = "\n    ".join(told[-lines:])
             print(f"  the log of {member.name} ends:\n    {tail}", file=sys.stderr)
 
     def close(self):
