@@ -20,17 +20,18 @@ mod read;
 mod snappy;
 mod write;
 
+use jute::disk::{FileHeader, SnapshotDigest, NODES_END_BYTES};
+use jute::Decode;
+
 pub use body::BodyReader;
 pub use parse::{Event, Parser, Step, Visit};
 pub use read::{read_snapshot, SnapshotError, Trailer};
 pub use write::{write_snapshot, SnapshotInfo, SnapshotWriter};
 
 /// First bytes of every snapshot.
-const HEADER: [u8; 16] = *b"ZKSN\x00\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff";
-/// A seal: checksum and the path "/".
-const SEAL_LEN: usize = 13;
+const HEADER: [u8; FileHeader::LEN] = FileHeader::SNAPSHOT.to_array();
 /// The digest section without its seal.
-const DIGEST_LEN: usize = 20;
+const DIGEST_LEN: usize = SnapshotDigest::MIN_LEN;
 /// The last zxid's section without its seal.
 const LAST_ZXID_LEN: usize = 8;
 /// The digest version this server knows.
@@ -63,7 +64,7 @@ impl Compression {
 /// the head of a packed stream. Not more than that.
 pub fn looks_whole(bytes: &[u8], compression: Compression) -> bool {
     match compression {
-        Compression::None => bytes.len() >= 10 && bytes.ends_with(b"\x00\x00\x00\x01/"),
+        Compression::None => bytes.len() >= 10 && bytes.ends_with(&NODES_END_BYTES),
         Compression::Gzip => bytes.starts_with(b"\x1f\x8b"),
         Compression::Snappy => bytes.starts_with(&snappy::MAGIC),
     }
