@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use jute::disk::{Seal, SessionEntry, SnapshotDigest, NODES_END};
 use jute::{Acl, Encode, StatPersisted, Writer};
 
 use super::snappy::SnappyWriter;
@@ -104,8 +105,7 @@ impl<D: Disk> SnapshotWriter<D> {
         let raw = &mut writer.raw;
         raw.i32(count(sessions.len()));
         for (id, timeout_ms) in sessions {
-            raw.i64(id);
-            raw.i32(timeout_ms);
+            SessionEntry { id, timeout_ms }.encode(raw);
         }
         raw.i32(count(acls.len()));
         for (id, acl) in acls {
@@ -217,12 +217,11 @@ impl<D: Disk> SnapshotWriter<D> {
 
     /// Ends body and sections; answers the first seal.
     fn end(&mut self, digest: Option<u64>) -> Result<i64, StorageError> {
-        self.raw.string(Some("/"));
+        self.raw.string(Some(NODES_END));
         let seal = self.seal()?;
         if let Some(digest) = digest {
-            self.raw.i64(self.zxid.0);
-            self.raw.i32(DIGEST_VERSION);
-            self.raw.i64(digest as i64);
+            let (zxid, digest) = (self.zxid.0, digest as i64);
+            SnapshotDigest { zxid, version: DIGEST_VERSION, digest }.encode(&mut self.raw);
             self.seal()?;
         }
         if self.with_last_zxid {
@@ -265,11 +264,10 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Checksum of all before it, and the path that ends it.
     fn seal(&mut self) -> Result<i64, StorageError> {
         self.write_out()?;
-        let sum = i64::from(self.sum.finish());
-        self.raw.i64(sum);
-        self.raw.string(Some("/"));
+        let checksum = i64::from(self.sum.finish());
+        Seal { checksum, end: NODES_END.into() }.encode(&mut self.raw);
         self.write_out()?;
-        Ok(sum)
+        Ok(checksum)
     }
 
     fn write_piece(&mut self) -> Result<(), StorageError> {
