@@ -188,6 +188,7 @@ fn the_runs_have_seen_every_way_to_synchronise() {
         }
     }
     for mode in ["Diff", "Snap", "Trunc"] {
+        eprintln!("{syncs:?}");
         assert!(syncs.get(mode).is_some_and(|count| *count > 0), "{syncs:?}");
     }
 }

@@ -81,7 +81,9 @@ impl Leader {
             epoch: Epoch(0),
             links: BTreeMap::new(),
             epoch_promises: BTreeSet::from([me]),
-            highest_promise: standing.accepted_epoch,
+            // Nobody is ever in an epoch that was not promised; and if it were so, no zxid may be
+            // given twice.
+            highest_promise: standing.accepted_epoch.max(standing.last_logged().epoch()),
             epoch_acks: BTreeSet::from([me]),
             new_leader_acks: BTreeSet::new(),
             acked: BTreeMap::new(),

@@ -5,12 +5,12 @@ mod show;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion};
+use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState};
 use jute::{Encode, Writer};
 use oxkeeper::types::{Epoch, LoggedTxn, Sid, Zxid};
 use oxkeeper::zab::{
-    Event, LearnerKind, LinkId, Membership, Output, Packet, QuorumRule, Quorums, Start, Token, Zab,
-    ZabOptions,
+    Event, LearnerKind, LinkId, Membership, Notification, Output, Packet, QuorumRule, Quorums,
+    Start, Token, Zab, ZabOptions,
 };
 
 /// The story with the answers that its commands get.
@@ -76,6 +76,10 @@ impl Teller {
                 self.now_ms += number(ms.trim_start_matches('+'));
                 Event::Timeout
             }
+            ["note", from, state, vote @ ..] => {
+                Event::Notification { from: Sid(number(from)), notification: note_of(state, vote) }
+            }
+            ["refused", sid] => Event::ElectionRefused { sid: Sid(number(sid)) },
             ["link", link] => Event::LinkOpened { link: link_of(link) },
             ["closed", link] => Event::LinkClosed { link: link_of(link) },
             ["dial", "failed"] => Event::DialFailed,
@@ -234,6 +238,28 @@ fn packet_of(words: &[&str]) -> Packet {
         _ => None,
     };
     Packet { kind, zxid, data, identities: Vec::new() }
+}
+
+/// `note 2 looking leader=1 zxid=2:2 epoch=2 round=2`
+fn note_of(state: &str, words: &[&str]) -> Notification {
+    let value = |key: &str| {
+        let found = words.iter().find_map(|w| w.strip_prefix(key)?.strip_prefix('='));
+        found.unwrap_or_else(|| panic!("a note lacks its {key}"))
+    };
+    Notification {
+        state: match state {
+            "looking" => ServerState::Looking,
+            "following" => ServerState::Following,
+            "leading" => ServerState::Leading,
+            _ => panic!("nobody is {state}"),
+        },
+        leader: Sid(number(value("leader"))),
+        zxid: zxid_of(value("zxid")),
+        round: number(value("round")),
+        peer_epoch: number(value("epoch")),
+        version: 2,
+        config: None,
+    }
 }
 
 fn encoded(record: &impl Encode) -> Option<Bytes> {

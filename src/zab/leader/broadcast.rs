@@ -228,3 +228,56 @@ impl Leader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Role, Start, Step, Token, ZabOptions};
+    use super::*;
+    use crate::types::Epoch;
+    use crate::zab::{Event, Membership, QuorumRule, Quorums};
+
+    fn txn(zxid: Zxid) -> LoggedTxn {
+        LoggedTxn { zxid, bytes: Bytes::from_static(b"txn") }
+    }
+
+    /// ZOOKEEPER-1277. What was proposed before the last zxid is logged and stays; the transaction
+    /// that would have got it is lost, as any other that a leader had not proposed when it went.
+    #[test]
+    fn a_leader_goes_rather_than_give_the_last_zxid_of_its_epoch() {
+        let me = Sid(1);
+        let alone = Quorums::settled(Membership {
+            version: 0,
+            voters: [me].into(),
+            observers: BTreeSet::new(),
+            rule: QuorumRule::Majority,
+            text: Bytes::new(),
+        });
+        let last = Zxid::new(Epoch(2), u32::MAX - 2);
+        let start = Start {
+            accepted_epoch: Epoch(1),
+            current_epoch: Epoch(1),
+            last_logged: last,
+            ..Start::default()
+        };
+        let mut standing = Standing::new(ZabOptions::new(me, alone), start);
+        let mut leader = Leader::become_leader(&mut standing, 0);
+        for upto in [Token(1), Token(2)] {
+            standing.handle_persisted(upto);
+            leader.handle(&mut standing, 0, Event::Persisted { upto });
+        }
+        assert_eq!(leader.role(), Role::Leading { epoch: Epoch(3) });
+        // Four thousand million proposals later:
+        leader.last_proposed = last;
+        standing.outputs.clear();
+        let txns = [last.0 + 1, last.0 + 2].map(|zxid| txn(Zxid(zxid)));
+        leader.propose(&mut standing, txns.to_vec());
+        assert!(standing.leaving.is_some());
+        let Some(Output::Persist { step: Step::Append(logged), .. }) = standing.outputs.pop_front()
+        else {
+            panic!("the first of the two is proposed")
+        };
+        assert_eq!(logged, txns[..1]);
+        leader.propose(&mut standing, vec![txns[1].clone()]);
+        assert!(standing.outputs.is_empty());
+    }
+}
