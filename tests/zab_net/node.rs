@@ -368,6 +368,9 @@ impl Net {
 
     pub(super) fn disk_works(&mut self, index: usize) {
         self.nodes[index].disk_works = false;
+        if self.faults && !self.nodes[index].disk.pending.is_empty() && self.rng.one_in(150) {
+            return self.crash_at_work(index);
+        }
         let steps = 1 + self.rng.below(4);
         let mut upto = None;
         for _ in 0..steps {
