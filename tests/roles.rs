@@ -169,6 +169,13 @@ impl Server {
         inbox.ring();
     }
 
+    /// What `cons` shows as queued, of the only connection.
+    fn queued(&self) -> i64 {
+        let all = self.shared.registry.all();
+        assert_eq!(all.len(), 1);
+        all[0].outstanding.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
     fn outstanding(&self) -> i64 {
         self.shared.in_pipeline.requests.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -332,8 +339,10 @@ fn reads_behind_a_members_sync_wait_for_it() {
     client.request(2, GET_DATA, Some("/"));
     let sync = server.ask();
     assert_eq!((sync.op, &sync.body[..]), (OpCode::Sync, &b"\0\0\0\x01/"[..]));
+    assert!(server.queued() >= 1, "the sync, and the read if it has come in");
     server.answer(&sync);
     assert_eq!(client.xids(2), [1, 2]);
+    assert_eq!(server.queued(), 0);
 }
 
 #[test]

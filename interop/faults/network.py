@@ -1,7 +1,7 @@
 """A network of the test's own: one namespace a member, with a wire to its peers and one to clients.
 
-All of it lives in a network and a mount namespace that `enter` makes, so it goes when the test ends,
-however that happens. Needs root, or whoever may make namespaces.
+All of it lives in a network and a mount namespace that `enter` makes, so it goes when the test
+ends, however that happens. Needs root, or whoever may make namespaces.
 """
 
 import os

@@ -29,6 +29,7 @@ NEWEST = "3.9.5"
 # Ports are taken from below the range that the kernel uses for outgoing connections: a member that
 # is away for a while must find its own free again.
 PORTS = range(11_000, 32_000)
+GIVEN = set()
 LEADER_S = 30
 ROLES = ("leader", "follower", "observer")
 
@@ -45,15 +46,18 @@ ENSEMBLE_PROPERTIES = {"zookeeper.preAllocSize": "64", "znode.container.checkInt
 
 
 def quiet_port():
-    """A loopback port that nobody listens on and no outgoing connection will take."""
+    """A loopback port that nobody listens on or will use to connect, none given twice."""
     while True:
         port = random.choice(PORTS)
+        if port in GIVEN:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
                 continue
+        GIVEN.add(port)
+        return port
 
 
 class Member(Server):
@@ -281,10 +285,12 @@ class Ensemble:
         self[sid].become(kind)
         self.start(sid)
 
-    def show_logs(self, lines=12):
-        """Prints the end of every member's log."""
+    def show_logs(self, lines=15):
+        """Prints the end of every member's log, without what this program's own questions cause."""
         for member in self.members:
-            tail = member.log_tail(lines).replace("\n", "\n    ")
+            told = [line for line in member.logged() if not line.startswith("\t")
+                    and "Processing srvr" not in line and "four letter word" not in line]
+            tail = "\n    ".join(told[-lines:])
             print(f"  the log of {member.name} ends:\n    {tail}", file=sys.stderr)
 
     def close(self):
@@ -305,7 +311,10 @@ class Place(Ensemble):
             "follower": [kind, beside, beside],
             "observer": [beside, beside, f"{kind}:observer"],
         }[role]
-        super().__init__(kinds, cfg, properties)
+        # What a client suite expects of a server is what its own cfg says, or the default.
+        as_alone = {"maxSessionTimeout": None, "extendedTypesEnabled": None}
+        seldom = {"znode.container.checkIntervalMs": "60000"}
+        super().__init__(kinds, {**as_alone, **(cfg or {})}, {**seldom, **(properties or {})})
         self.role = role
         self.member = self.members[0 if role == "follower" else 2]
 

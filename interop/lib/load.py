@@ -1,8 +1,8 @@
 """Clients that write through an ensemble without pause, whatever happens to its members.
 
-A Writer creates numbered znodes one after the other over a raw session. When its connection ends it
-tries the members again in turn, every few milliseconds, with the session it has; a write whose reply
-was lost is repeated. What it was promised, and when, is kept for the test to judge.
+A Writer creates numbered znodes one after the other over a raw session. When its connection ends
+it tries the members again in turn, every few milliseconds, with the session it has; a write whose
+reply was lost is repeated. What it was promised, and when, is kept for the test to judge.
 """
 
 import itertools

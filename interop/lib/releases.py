@@ -1,4 +1,4 @@
-"""The jars of any Apache ZooKeeper release, fetched from Maven Central once and kept in the cache."""
+"""The jars of any Apache ZooKeeper release, from Maven Central once and then from the cache."""
 
 import fcntl
 import shutil
@@ -6,13 +6,19 @@ import subprocess
 
 from servers import CACHE, CannotRun
 
+# What 3.3's logging library names and Maven Central has never had is left out; nobody misses it.
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>oxkeeper.interop</groupId><artifactId>release</artifactId><version>1</version>
   <packaging>pom</packaging>
   <dependencies>
     <dependency><groupId>org.apache.zookeeper</groupId><artifactId>zookeeper</artifactId>
-      <version>{version}</version></dependency>
+      <version>{version}</version>
+      <exclusions>
+        <exclusion><groupId>com.sun.jdmk</groupId><artifactId>jmxtools</artifactId></exclusion>
+        <exclusion><groupId>com.sun.jmx</groupId><artifactId>jmxri</artifactId></exclusion>
+        <exclusion><groupId>javax.jms</groupId><artifactId>jms</artifactId></exclusion>
+      </exclusions></dependency>
     <dependency><groupId>io.dropwizard.metrics</groupId><artifactId>metrics-core</artifactId>
       <version>4.1.12.1</version></dependency>
     <dependency><groupId>org.xerial.snappy</groupId><artifactId>snappy-java</artifactId>

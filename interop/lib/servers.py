@@ -148,7 +148,7 @@ class Server:
             )
 
     def await_serving(self):
-        """Returns self when `srvr` is answered with a mode; ends the process if that never comes."""
+        """Returns self when `srvr` is answered with a mode; kills the process if it never is."""
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -246,8 +246,8 @@ class Server:
 
 def under_test(kind, cfg=None, properties=None):
     """The server that a client suite tests: one that stands alone or, if OXKEEPER_ROLE names a role
-    (leader, follower, observer), the member of an ensemble that has it. The other members are of the
-    kind in OXKEEPER_BESIDE, or of the same."""
+    (leader, follower, observer), the member of an ensemble that has it. The other members are of
+    the kind in OXKEEPER_BESIDE, or of the same."""
     role = os.environ.get("OXKEEPER_ROLE")
     if not role:
         return Server(kind, cfg, properties)

@@ -308,7 +308,12 @@ impl ConfigError {
     /// A client port on which the server cannot listen: exit status 1.
     pub fn cannot_listen(config: &Config, key: &str, at: &HostPort, cause: &str) -> ConfigError {
         let words = format!("cannot listen on {at}: {cause}");
-        let advice = format!("stop the other program, or write another {key}");
+        let advice = match &config.file {
+            Some(_) => format!("stop the other program, or write another {key}"),
+            // A first run has no file in which to write.
+            None => "stop the other program, or name another port: oxkeeper serve PORT ./data"
+                .to_owned(),
+        };
         config.blame(key, words, advice).exiting(ExitCode::Unexpected)
     }
 

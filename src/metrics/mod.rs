@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
 pub use gauges::{Gauges, QuotaGauges};
 pub use keyed::Keyed;
-pub use member::CaughtUp;
 pub use rounding::four_decimals;
 pub use server_stats::{ServerStats, Sizes};
 pub use summary::{Advanced, Basic, Batch};

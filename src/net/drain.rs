@@ -160,10 +160,10 @@ impl Worker {
             }
             Effect::Refused => {
                 let mut state = conn.state.borrow_mut();
-                if let Phase::Opening { has_read_only } = state.phase {
+                if let Phase::Opening { has_read_only, asked } = state.phase {
                     let mut tally = self.tally.borrow_mut();
                     let read_only = has_read_only.then_some(false);
-                    handshake::refuse(&mut tally, &conn, &mut state, read_only);
+                    handshake::refuse(&mut tally, &conn, &mut state, asked, read_only);
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
@@ -182,7 +182,7 @@ impl Worker {
         now: Now,
     ) {
         let mut state = conn.state.borrow_mut();
-        let Phase::Opening { has_read_only } = state.phase else { return };
+        let Phase::Opening { has_read_only, .. } = state.phase else { return };
         let mut tally = self.tally.borrow_mut();
         if let Some((zxid, received_ms)) = new {
             let answer = Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };

@@ -49,7 +49,7 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
     let last_zxid = shared.last_told();
     if Zxid(request.last_zxid_seen) > last_zxid {
         tracing::info!(
-            "Refusing session {:#x} request for client {} as it has seen zxid {:#x} our last \
+            "Refusing session({:#x}) request for client /{} as it has seen zxid {:#x} our last \
              zxid is {} client must try another server",
             request.session_id,
             conn.stats.peer,
@@ -71,14 +71,15 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
     } else {
         let session = SessionId(request.session_id);
         if !session::password_matches(session, request.password.unwrap_or_default()) {
-            tracing::warn!("Incorrect password from {} for session {session}", conn.stats.peer);
-            return refuse(desk.tally, conn, state, has_read_only.then_some(false));
+            tracing::warn!("Incorrect password from /{} for session {session}", conn.stats.peer);
+            let read_only = has_read_only.then_some(false);
+            return refuse(desk.tally, conn, state, session, read_only);
         }
         shared.metrics.connection_revalidate_count.add(1);
         desk.asks.push(Ask::Resume { session, conn: conn.stats.id, timeout_ms });
     }
     desk.in_pipeline.enter(&shared.in_pipeline, 0);
-    state.phase = Phase::Opening { has_read_only };
+    state.phase = Phase::Opening { has_read_only, asked: SessionId(request.session_id) };
 }
 
 /// Tells the client that its session is there, with the timeout in ms, and lets it go on.
@@ -100,8 +101,16 @@ pub(super) fn accept(
     conn.stats.timeout_ms.store(timeout_ms, Ordering::Relaxed);
 }
 
-/// Tells the client that its session is not to be had, and closes.
-pub(super) fn refuse(tally: &mut Tally, conn: &Conn, state: &mut State, read_only: Option<bool>) {
+/// Tells the client that the session it asked for is not to be had, and closes.
+pub(super) fn refuse(
+    tally: &mut Tally,
+    conn: &Conn,
+    state: &mut State,
+    asked: SessionId,
+    read_only: Option<bool>,
+) {
+    // Apache's words, by which operators know a client that came back too late.
+    tracing::info!("Invalid session {asked} for client /{}, probably expired", conn.stats.peer);
     reply::connected(&mut state.out, None, read_only);
     conn.stats.packets_sent(1);
     tally.packets_sent += 1;

@@ -63,8 +63,9 @@ impl AskQueue {
     }
 
     /// Takes everything there is into `asks` and `events`, both empty, after waiting at most
-    /// `patience` for something.
-    pub fn take(&self, asks: &mut Vec<Ask>, events: &mut Vec<Event>, patience: Duration) {
+    /// `patience` for something. The asks belong to the term returned: once that is over (the
+    /// events may end it), they are to be dropped.
+    pub fn take(&self, asks: &mut Vec<Ask>, events: &mut Vec<Event>, patience: Duration) -> Term {
         debug_assert!(asks.is_empty() && events.is_empty(), "what is there would be lost");
         let mut queue = self.lock();
         if queue.is_quiet() && !patience.is_zero() {
@@ -79,6 +80,12 @@ impl AskQueue {
         queue.woken = false;
         std::mem::swap(&mut queue.asks, asks);
         std::mem::swap(&mut queue.events, events);
+        queue.term
+    }
+
+    /// The present term.
+    pub fn term(&self) -> Term {
+        self.lock().term
     }
 
     /// Whether nobody asks for anything now.
@@ -189,6 +196,7 @@ mod tests {
         queue.push(&mut ask(), Term(0));
         queue.push_events(&mut vec![Event::Timeout]);
         assert_eq!(queue.end_term(), Term(1));
+        assert_eq!(queue.term(), Term(1));
         assert_eq!(taken(&queue), (0, 1), "what other servers say belongs to no term");
         let mut late = ask();
         queue.push(&mut late, Term(0));

@@ -91,7 +91,7 @@ pub(super) fn connect(
         shared.local_sessions.with(now_ms, |table| table.resume(id, timeout_ms, now_ms))
     };
     let Some(slot) = slot else {
-        return handshake::refuse(desk.tally, conn, state, Some(true));
+        return handshake::refuse(desk.tally, conn, state, id, Some(true));
     };
     if let Some(before) = slot.attach(conn.stats.id) {
         hang_up(shared, before);

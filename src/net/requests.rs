@@ -12,7 +12,7 @@ use super::read_only;
 use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
-use crate::metrics::Tally;
+use crate::metrics::{Metrics, Tally};
 use crate::pipeline::finalize::{self, ReadContext};
 use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict, Way};
 use crate::session::SessionSlot;
@@ -281,7 +281,13 @@ fn auth(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u
         return state.close();
     };
     let scheme = packet.scheme.as_deref().unwrap_or("");
-    match desk.shared.auth.authenticate(scheme, packet.auth, conn.stats.peer.ip()) {
+    let outcome = desk.shared.auth.authenticate(scheme, packet.auth, conn.stats.peer.ip());
+    count_ensemble(&desk.shared.metrics, scheme, &outcome);
+    match outcome {
+        AuthOutcome::RightEnsemble => {
+            reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::Ok);
+            aside(desk, conn);
+        }
         AuthOutcome::Accepted(new) => {
             let mut identities = state.identities.to_vec();
             for id in new {
@@ -300,6 +306,17 @@ fn auth(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u
             state.close();
         }
         AuthOutcome::TryAnotherServer => state.close(),
+    }
+}
+
+/// Whether clients that care find the ensemble they mean (Apache's
+/// `EnsembleAuthenticationProvider`).
+fn count_ensemble(metrics: &Metrics, scheme: &str, outcome: &AuthOutcome) {
+    match outcome {
+        AuthOutcome::RightEnsemble => metrics.ensemble_auth_success.add(1),
+        AuthOutcome::TryAnotherServer => metrics.ensemble_auth_fail.add(1),
+        AuthOutcome::Accepted(_) if scheme == "ensemble" => metrics.ensemble_auth_skip.add(1),
+        AuthOutcome::Accepted(_) | AuthOutcome::Refused => {}
     }
 }
 

@@ -21,7 +21,7 @@ mod primary;
 mod reaper;
 mod wire;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::auth::Auth;
@@ -246,6 +246,14 @@ impl Peer {
             Duty::Learner(_) | Duty::None => 0,
         };
         self.expired_before + now
+    }
+
+    /// Operations that a quota refused since the last call, by the znode that has the quota.
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        match &mut self.duty {
+            Duty::Primary(primary) => primary.take_over_quota(),
+            Duty::Learner(_) | Duty::None => BTreeMap::new(),
+        }
     }
 
     fn handle_ask(&mut self, view: View<'_>, ask: Ask) {

@@ -1,6 +1,7 @@
 //! Whoever turns requests into transactions: a standalone server, or the leader of an ensemble.
 //! Owns prep and the sessions of all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -157,6 +158,10 @@ impl Primary {
 
     pub fn sessions(&self) -> &SessionTable {
         &self.sessions
+    }
+
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        self.prep.take_over_quota()
     }
 
     pub fn outstanding_changes(&self) -> usize {

@@ -60,14 +60,21 @@ impl Driver {
     pub fn run(mut self) -> Result<(), DriverError> {
         let mut asks: Vec<Ask> = Vec::new();
         let mut events: Vec<zab::Event> = Vec::new();
+        // A member begins its election; nobody would wake us for that.
+        self.work()?;
         loop {
-            self.shared.asks.take(&mut asks, &mut events, self.patience());
+            let term = self.shared.asks.take(&mut asks, &mut events, self.patience());
             let stopping = self.shared.is_stopping();
             if !events.is_empty() {
                 self.hear(&mut events);
                 self.work()?;
             }
             while !asks.is_empty() {
+                if self.shared.asks.term() != term {
+                    // Their connections were closed with the role. A new role must not do them.
+                    asks.clear();
+                    break;
+                }
                 let rest = asks.split_off(asks.len().min(self.batch_max));
                 self.ask(&mut asks);
                 asks = rest;
@@ -115,6 +122,7 @@ impl Driver {
             }
         }
         self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes_before));
+        self.count.over_quota(self.peer.take_over_quota());
     }
 
     fn tick(&mut self) {
@@ -165,6 +173,7 @@ impl Driver {
             let synced = clock::now();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
+            self.note_acks(synced);
             self.tell_peer(synced, Input::Persisted { upto });
         }
     }
@@ -188,7 +197,7 @@ impl Driver {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
-        self.note_commits(batch.records().count() as i64);
+        self.note_commits(batch);
         let workers = self.shared.inboxes.len();
         let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");

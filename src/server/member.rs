@@ -18,7 +18,7 @@ use crate::net::quorum::{PeerPorts, QuorumThread, Sources};
 use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
-use crate::tree::Replica;
+use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::{Epoch, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
@@ -117,6 +117,9 @@ impl Driver {
 
     /// Sends, and asks the disk, as the core wants it.
     pub(super) fn wire(&mut self, output: Output) -> Result<(), DriverError> {
+        if matches!(output, Output::Listen(true) | Output::Dial { .. }) {
+            self.end_read_only();
+        }
         let ports = &mut self.member().ports;
         match output {
             Output::Notify { to, notification } => ports.notify(to, notification),
@@ -162,6 +165,13 @@ impl Driver {
         Ok(())
     }
 
+    /// The election is over: what follows may take back what the replica shows, and readers must
+    /// not see that. Should it lead to nothing, the next [`Role::Looking`] begins anew.
+    fn end_read_only(&mut self) {
+        self.member().looking_since_ms = None;
+        self.shared.stop_serving();
+    }
+
     /// The server's role is another one now.
     pub(super) fn take_role(&mut self, role: Role) {
         let now_ms = clock::now().mono_ms;
@@ -182,8 +192,6 @@ impl Driver {
     }
 
     fn serve(&mut self, serving: Serving, epoch: Epoch) {
-        // It may have served reads without a leader.
-        self.shared.stop_serving();
         self.shared.serve(serving, Some(epoch));
     }
 
@@ -217,10 +225,12 @@ impl Driver {
 
     /// Another state altogether: nobody is served now.
     fn replace(&mut self, mut replica: Replica, last: Zxid) {
+        debug_assert!(self.shared.serving() == Serving::No, "clients never see time go back");
         let member = self.member.as_ref().expect("only a member has its state replaced");
         let now = clock::now();
         let text = member.members.text();
         replica.write_config(text.as_bytes(), Zxid(member.members.version), now.wall_ms);
+        self.shared.metrics.node_written(CONFIG_PATH, text.len());
         self.log = TxnLog::new(RealDisk, &member.files.dirs.logs, member.files.log, last);
         let old = {
             let mut shared = self.shared.replica.write().expect("only this thread writes it");

@@ -1,9 +1,13 @@
 //! What operators see of a member's part in its ensemble: the words' view, the metrics, the lines
 //! of the log about its roles.
 
+use std::sync::Arc;
+
+use super::clock;
 use super::driver::Driver;
 use crate::net::{LeaderView, MemberView, Serving};
-use crate::types::LoggedTxn;
+use crate::pipeline::Batch;
+use crate::types::{LoggedTxn, Now};
 use crate::zab::{LearnerKind, Role, SyncMode, Zab};
 
 /// How often the words' view is made anew, ms.
@@ -15,6 +19,8 @@ pub(super) struct ViewState {
     told_ms: i64,
     /// When the quorum was lost, monotonic ms.
     lost_ms: Option<i64>,
+    /// When those were made that wait for a sync and an ACK.
+    unacked_wall_ms: Vec<i64>,
 }
 
 impl Driver {
@@ -75,7 +81,7 @@ impl Driver {
         self.note_unavailable(role, now_ms);
     }
 
-    /// `leader_unavailable_time`: from the loss of a quorum to the next leader.
+    /// From the loss of a quorum to the next service.
     fn note_unavailable(&mut self, role: Role, now_ms: i64) {
         let state = &mut self.member().view;
         match role {
@@ -84,39 +90,58 @@ impl Driver {
             }
             Role::Leading { .. } | Role::Learning { .. } => {
                 if let Some(lost_ms) = state.lost_ms.take() {
-                    self.shared.metrics.leader_unavailable_time.add(now_ms - lost_ms);
+                    let leads = matches!(role, Role::Leading { .. });
+                    self.shared.metrics.available_again(now_ms - lost_ms, leads);
                 }
             }
         }
     }
 
     /// Counts what a member appends, as who it is.
-    pub(super) fn note_proposals(&self, txns: &[LoggedTxn]) {
-        let (shared, count) = (&self.shared, txns.len() as i64);
-        match shared.serving() {
-            Serving::Leader => {
-                shared.metrics.proposal_count.add(count);
-                for txn in txns {
-                    shared.proposal_sizes.record(txn.bytes.len() as i64);
-                }
+    pub(super) fn note_proposals(&mut self, txns: &[LoggedTxn]) {
+        let shared = Arc::clone(&self.shared);
+        let (metrics, serving) = (&shared.metrics, shared.serving());
+        if !matches!(serving, Serving::Leader | Serving::Follower) {
+            return;
+        }
+        let now = clock::now();
+        for txn in txns {
+            if serving == Serving::Leader {
+                metrics.proposed();
+                shared.proposal_sizes.record(txn.bytes.len() as i64);
+            } else {
+                metrics.proposal_received(age_ms(txn, now));
             }
-            Serving::Follower | Serving::Observer => {
-                shared.metrics.learner_proposal_received_count.add(count);
+        }
+        let made = txns.iter().filter_map(LoggedTxn::made_wall_ms);
+        self.member().view.unacked_wall_ms.extend(made);
+    }
+
+    /// Counts the ACKs that follow from a sync of the log.
+    pub(super) fn note_acks(&mut self, now: Now) {
+        if let Some(member) = &mut self.member {
+            for made_ms in member.view.unacked_wall_ms.drain(..) {
+                self.shared.metrics.acked_here(now.wall_ms - made_ms);
             }
-            Serving::No | Serving::ReadOnly | Serving::Standalone => {}
         }
     }
 
     /// Counts what a member applies, as who it is.
-    pub(super) fn note_commits(&self, count: i64) {
+    pub(super) fn note_commits(&self, batch: &Batch) {
+        let (metrics, now) = (&self.shared.metrics, clock::now());
         match self.shared.serving() {
-            Serving::Leader => self.shared.metrics.commit_count.add(count),
+            Serving::Leader => batch.logged().for_each(|txn| metrics.agreed(age_ms(&txn, now))),
             Serving::Follower | Serving::Observer => {
-                self.shared.metrics.learner_commit_received_count.add(count);
+                batch.logged().for_each(|txn| metrics.commit_received(age_ms(&txn, now)));
             }
             Serving::No | Serving::ReadOnly | Serving::Standalone => {}
         }
     }
+}
+
+/// How long ago a transaction was made, if clocks can be believed.
+fn age_ms(txn: &LoggedTxn, now: Now) -> i64 {
+    txn.made_wall_ms().map_or(0, |made_ms| now.wall_ms - made_ms)
 }
 
 fn view(zab: &Zab, pending_syncs: usize) -> MemberView {

@@ -1,5 +1,6 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
 
+mod announce;
 mod backstage;
 mod client_port;
 pub mod clock;

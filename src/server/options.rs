@@ -17,8 +17,12 @@ pub struct ServerOptions {
     pub peer: PeerOptions,
     pub log: TxnLogOptions,
     pub compression: Compression,
+    /// `serializeLastProcessedZxid.enabled`: snapshots end with the zxid they reach.
+    pub with_last_zxid: bool,
     pub trust_empty_snapshot: bool,
     pub create_dirs: bool,
+    /// `db.autocreate`: an empty directory is that of a new server.
+    pub autocreate: bool,
     pub workers: usize,
     pub net: net::Settings,
     /// `fsync.warningthresholdms`: a sync that takes longer is worth a warning, ms.

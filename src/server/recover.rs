@@ -6,7 +6,7 @@ use super::options::ServerOptions;
 use crate::disk::RealDisk;
 use crate::metrics::Metrics;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, Report};
-use crate::tree::Replica;
+use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::Zxid;
 use crate::zab::{Start, Zab};
 
@@ -31,6 +31,9 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
             trust_empty_snapshot: options.trust_empty_snapshot,
             create_dirs: options.create_dirs,
             compression: options.compression,
+            autocreate: options.autocreate,
+            with_last_zxid: options.with_last_zxid,
+            clock_ms: || clock::now().mono_ms,
         },
         ..storage::MemberOptions::default()
     };
@@ -67,7 +70,15 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
     tell(&report, last_logged, &replica, took_ms);
     let metrics = Metrics::default();
     metrics.dbinittime.add(took_ms);
-    metrics.startup_txns_loaded.add(report.txns as i64);
+    if let Some(member) = &options.member {
+        metrics.node_written(CONFIG_PATH, member.members.text().len());
+    }
+    metrics.startup_snap_load_time.add(report.snapshot_load_ms);
+    // Behind no snapshot there is nothing to replay, and Apache counts no replay.
+    if report.snapshot.is_some() {
+        metrics.startup_txns_load_time.add(report.txns_load_ms);
+        metrics.startup_txns_loaded.add(report.txns as i64);
+    }
     metrics.digest_mismatches_count.add(report.digest_mismatches as i64);
     Ok(Recovered { replica, last_logged, metrics, zab, how })
 }
@@ -95,6 +106,10 @@ fn tell(report: &Report, last: Zxid, replica: &Replica, took_ms: i64) {
     }
     for note in &report.notes {
         tracing::warn!("{note}");
+    }
+    if let Some(path) = &report.snapshot {
+        tracing::info!("Reading snapshot {}", path.display());
+        tracing::info!("{} txns loaded in {} ms", report.txns, report.txns_load_ms);
     }
     tracing::info!(
         "Snapshot loaded in {took_ms} ms, highest zxid is {}, digest is {}; {} transactions \

@@ -60,6 +60,7 @@ impl Server {
         let locks = dirs::lock(&dirs)?;
         let listener = open_port()?;
         let recovered = recover::recover(&dirs, &options)?;
+        let snapshots = snapshots(&options, &dirs);
         // From here on a signal is an orderly end; before, it may just kill, for nothing has
         // been promised to anybody yet and a long recovery should not hold it up.
         let signals = Signals::catch()
@@ -74,7 +75,6 @@ impl Server {
             None => Peer::standalone(options.peer, Arc::clone(&auth), &recovered.replica, now),
             Some(zab) => Peer::member(options.peer, Arc::clone(&auth), zab),
         };
-        let with_digest = options.tree.digest_enabled;
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
         let conf = Conf { client_port, ..options.conf };
@@ -89,7 +89,6 @@ impl Server {
             Arc::new(recovered.metrics),
             words,
         ));
-        let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let last_words = Arc::new(Mutex::new(None));
         let files = MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
@@ -251,6 +250,15 @@ fn join(
         }
         Some(member) => Member::start(member, files, shared, Arc::clone(last_words)).map(Some),
     }
+}
+
+fn snapshots(options: &ServerOptions, dirs: &Dirs) -> Snapshots {
+    Snapshots::new(
+        dirs.snapshots.clone(),
+        options.compression,
+        options.tree.digest_enabled,
+        options.with_last_zxid,
+    )
 }
 
 fn words(whitelist: Whitelist, backstage: Backstage) -> Arc<LiveWords> {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use crate::disk::RealDisk;
 use crate::limits;
 use crate::net::Shared;
-use crate::storage::{Compression, SnapshotInfo, SnapshotWriter, StorageError};
+use crate::storage::{snapshot_name, Compression, SnapshotInfo, SnapshotWriter, StorageError};
 use crate::tree::ImageHead;
 use crate::types::Zxid;
 
@@ -18,6 +18,7 @@ pub(super) struct Snapshots {
     dir: PathBuf,
     compression: Compression,
     with_digest: bool,
+    with_last_zxid: bool,
     running: Option<Running>,
 }
 
@@ -28,8 +29,13 @@ struct Running {
 
 impl Snapshots {
     /// Snapshots go into `dir` (a `version-2`).
-    pub fn new(dir: PathBuf, compression: Compression, with_digest: bool) -> Snapshots {
-        Snapshots { dir, compression, with_digest, running: None }
+    pub fn new(
+        dir: PathBuf,
+        compression: Compression,
+        with_digest: bool,
+        with_last_zxid: bool,
+    ) -> Snapshots {
+        Snapshots { dir, compression, with_digest, with_last_zxid, running: None }
     }
 
     /// Begins a snapshot of the replica as it is now, unless one is being taken still.
@@ -58,6 +64,7 @@ impl Snapshots {
             dir: self.dir.clone(),
             compression: self.compression,
             with_digest: self.with_digest,
+            with_last_zxid: self.with_last_zxid,
             head,
             give_up: Arc::clone(&give_up),
             finished: Arc::clone(&finished),
@@ -121,6 +128,7 @@ struct Job {
     dir: PathBuf,
     compression: Compression,
     with_digest: bool,
+    with_last_zxid: bool,
     head: ImageHead,
     give_up: Arc<AtomicBool>,
     finished: Arc<Finished>,
@@ -139,7 +147,8 @@ impl Job {
     /// snapshot or log is removed because of it.
     fn run(self) {
         let started = (self.shared.clock)().mono_ms;
-        tracing::info!("Snapshotting: {} to {}", self.head.zxid, self.dir.display());
+        let path = self.dir.join(snapshot_name(self.head.zxid, self.compression));
+        tracing::info!("Snapshotting: {} to {}", self.head.zxid, path.display());
         let written = self.write();
         end_image(&self.shared);
         let took_ms = (self.shared.clock)().mono_ms - started;
@@ -170,6 +179,9 @@ impl Job {
             sessions,
             acls,
         )?;
+        if !self.with_last_zxid {
+            writer.leave_out_last_zxid();
+        }
         let mut cursor = head.cursor();
         loop {
             let more = {

@@ -1,5 +1,6 @@
 //! From the command line to a running server.
 
+use super::announce;
 use super::client_port::ClientPort;
 use super::ensemble;
 use super::exit::{ExitCode, Failure};
@@ -50,14 +51,12 @@ pub fn first_run() -> Result<ExitCode, Failure> {
 
 fn start(config: Config) -> Result<Server, Failure> {
     let port = ClientPort::resolve(&config)?;
-    tracing::info!("Starting server");
-    Server::start(resolve(&config)?, auth_rules(&config.auth), || match port {
-        Some(port) => Ok(Some(port.open(&config)?)),
-        None => {
-            tracing::info!("clientPort is not set");
-            Ok(None)
-        }
-    })
+    let options = resolve(&config)?;
+    announce::configuration(&config, &options.conf, &options.words);
+    let open_port = || port.map(|port| port.open(&config)).transpose();
+    let server = Server::start(options, auth_rules(&config.auth), || Ok(open_port()?))?;
+    announce::serving(&config);
+    Ok(server)
 }
 
 fn jvm_flags() -> JvmFlags {
@@ -126,8 +125,10 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
             SnapshotCompression::Gzip => Compression::Gzip,
             SnapshotCompression::Snappy => Compression::Snappy,
         },
+        with_last_zxid: storage.serialize_last_zxid,
         trust_empty_snapshot: storage.snapshot_trust_empty,
         create_dirs: storage.datadir_autocreate,
+        autocreate: storage.db_autocreate,
         workers: workers(),
         net: net_settings(config),
         fsync_warning_ms: storage.fsync_warning_threshold_ms,

@@ -85,20 +85,13 @@ pub fn log_size_limit<D: Disk>(disk: &D, dirs: &Dirs, factor: f64) -> io::Result
     for (zxid, compression) in found {
         let path = dirs.snapshots.join(snapshot_name(zxid, compression));
         let file = disk.open(&path, Access::Read)?;
-        let len = file.len()?;
-        let mut ends = [0; 2 * END_BYTES];
-        file.read_at(0, &mut ends[..END_BYTES])?;
-        file.read_at(len.saturating_sub(END_BYTES as u64), &mut ends[END_BYTES..])?;
-        if len >= END_BYTES as u64 && looks_whole(&ends, compression) {
-            let limit = (len as f64 * factor) as u64;
+        if looks_whole(&file, compression)? {
+            let limit = (file.len()? as f64 * factor) as u64;
             return Ok((limit > 0).then_some(limit));
         }
     }
     Ok(None)
 }
-
-/// Enough of a snapshot's beginning and end to see whether it looks whole.
-const END_BYTES: usize = 16;
 
 /// The records behind a transaction that [`find_log`] has found.
 pub struct LogRange<D: Disk> {

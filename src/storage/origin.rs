@@ -7,13 +7,12 @@
 use std::io;
 use std::path::Path;
 
-use super::disk::{Access, Disk, DiskFile};
+use super::disk::{Disk, DiskFile};
 use super::names::{ORIGIN, PART_PREFIX};
+use super::small_file;
 
 /// Lines kept; older snapshots are purged by then, or count as Apache's.
 const LINES: usize = 16;
-/// A longer file is none of ours.
-const BYTES_MAX: u64 = 64 << 10;
 
 /// Notes that the snapshot `name` with checksum `seal` in its first seal is ours.
 pub fn note<D: Disk>(disk: &D, dir: &Path, name: &str, seal: i64) -> io::Result<()> {
@@ -40,11 +39,6 @@ fn line(name: &str, seal: i64) -> String {
 }
 
 fn read<D: Disk>(disk: &D, dir: &Path) -> io::Result<Vec<String>> {
-    let path = dir.join(ORIGIN);
-    if !disk.exists(&path)? {
-        return Ok(Vec::new());
-    }
-    let file = disk.open(&path, Access::Read)?;
-    let map = file.map(file.len()?.min(BYTES_MAX))?;
-    Ok(String::from_utf8_lossy(&map).lines().map(str::to_owned).collect())
+    let text = small_file::read(disk, &dir.join(ORIGIN))?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::types::Zxid;
 
-use super::disk::{Access, Disk, DiskFile};
+use super::disk::{Access, Disk};
 use super::error::StorageError;
 use super::names::{parse_log, parse_snapshot, BAD_PREFIX};
 use super::recovery::Dirs;
@@ -72,7 +72,7 @@ fn oldest_kept<D: Disk>(
 
 fn is_whole<D: Disk>(disk: &D, path: &Path, compression: Compression) -> io::Result<bool> {
     let file = disk.open(path, Access::Read)?;
-    Ok(looks_whole(&file.map(file.len()?)?, compression))
+    looks_whole(&file, compression)
 }
 
 fn list<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<String>, StorageError> {

@@ -67,6 +67,11 @@ impl<D: Disk> SnapshotReceiver<D> {
         })
     }
 
+    /// Leaves out the section with the last zxid (`serializeLastProcessedZxid.enabled=false`).
+    pub fn leave_out_last_zxid(&mut self) {
+        self.writer.leave_out_last_zxid();
+    }
+
     /// The transaction that the snapshot is of.
     pub fn zxid(&self) -> Zxid {
         self.zxid
@@ -116,8 +121,9 @@ impl<D: Disk> SnapshotReceiver<D> {
     }
 
     /// Makes the snapshot, whose body and signature have come, this server's state, durably:
-    /// whatever logs and other snapshots say is gone. No log may be open. The next log begins
-    /// behind the snapshot.
+    /// whatever logs and other snapshots say is gone. The next log begins behind the snapshot.
+    ///
+    /// No log may be open, no snapshot of our own being written, no purge running.
     ///
     /// # Panics
     /// If the body has not ended.

@@ -47,12 +47,11 @@ pub fn replace<D: Disk>(
 /// Removes a file if it is there; answers whether it was. Not durable before the directory is
 /// synced.
 pub fn remove<D: Disk>(disk: &D, path: &Path) -> Result<bool, StorageError> {
-    let failure = |e| StorageError::io(path, "remove", e);
-    let there = disk.exists(path).map_err(failure)?;
-    if there {
-        disk.remove(path).map_err(failure)?;
+    match disk.remove(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(StorageError::io(path, "remove", e)),
     }
-    Ok(there)
 }
 
 /// Makes the names in `dir` durable.

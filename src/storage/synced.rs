@@ -72,8 +72,9 @@ pub fn read<D: Disk>(disk: &D, dir: &Path) -> io::Result<Option<Synced>> {
 }
 
 fn newest<F: DiskFile>(file: &F) -> io::Result<Option<(u64, Synced)>> {
-    let map = file.map(file.len()?.min(2 * SECTOR as u64))?;
-    Ok(map.chunks(SECTOR).filter_map(decode).max_by_key(|(turn, _)| *turn))
+    let mut sectors = [0; 2 * SECTOR];
+    let len = file.read_at(0, &mut sectors)?;
+    Ok(sectors[..len].chunks(SECTOR).filter_map(decode).max_by_key(|(turn, _)| *turn))
 }
 
 fn encode(turn: u64, synced: &Synced) -> [u8; SECTOR] {

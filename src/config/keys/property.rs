@@ -127,14 +127,11 @@ pub(super) static STORAGE: &[Key] = &[
     prop("snapshot.compression.method", Text, "").doc("gz or snappy; anything else is plain"),
     prop("snapshot.trust.empty", Flag, "false").doc("start on logs without any snapshot"),
     prop("datadir.autocreate", Flag, "true").doc("create missing data directories"),
-    prop("db.autocreate", Flag, "true")
-        .in_ensemble()
-        .doc("take an empty data directory for a new database"),
+    prop("db.autocreate", Flag, "true").doc("take an empty data directory for a new database"),
     prop("digest.enabled", Flag, "true").doc("keep a digest of the tree and check it"),
     prop("closeSessionTxn.enabled", Flag, "true")
         .doc("the transaction that closes a session lists its ephemeral nodes"),
     prop("serializeLastProcessedZxid.enabled", Flag, "true")
-        .without_meaning("snapshots always end so, and no reader minds")
         .doc("snapshots end with the zxid they reach"),
     prop("extendedTypesEnabled", Flag, "false").doc("allow nodes with a time to live"),
     prop("emulate353TTLNodes", Flag, "false").doc("read such nodes as 3.5.3 wrote them"),

@@ -1,6 +1,7 @@
 //! One connection on the quorum port: a queue towards the peer, and the end of it all.
 
 use std::cell::RefCell;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
@@ -49,10 +50,21 @@ pub(super) enum End {
     Closed,
     /// The same, but the peer did not take what was left in time.
     Lingered,
-    /// The peer has closed it.
+    /// The peer has closed it, or its process has ended.
     PeerClosed,
     /// It broke, or the peer sent what it must not send.
     Failed(String),
+}
+
+impl End {
+    /// What an error of the socket makes of the connection; `what` could not be done.
+    pub fn of(error: io::Error, what: &str) -> End {
+        match error.kind() {
+            // A process that ends over unread input resets its connections.
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => End::PeerClosed,
+            _ => End::Failed(format!("{what}: {error}")),
+        }
+    }
 }
 
 impl Link {

@@ -28,7 +28,6 @@ use std::io;
 use std::sync::Arc;
 
 pub use ports::PeerPorts;
-pub use snapshot::{SnapshotBody, SnapshotFile, SnapshotSink};
 pub use thread::QuorumThread;
 
 use crate::types::{LoggedTxn, Sid, Zxid};
@@ -92,6 +91,28 @@ pub trait LogSource: Send + Sync {
         upto: Zxid,
         each: &mut dyn FnMut(LoggedTxn) -> bool,
     ) -> io::Result<()>;
+}
+
+/// The body of a snapshot, to be read once from front to end.
+pub trait SnapshotBody {
+    /// Appends the next bytes to `out`, a bounded stretch of them; `false`: that was the last.
+    fn next_chunk(&mut self, out: &mut Vec<u8>) -> io::Result<bool>;
+}
+
+/// A finished snapshot that shall be sent.
+pub struct SnapshotFile {
+    /// The state it shows.
+    pub zxid: Zxid,
+    /// Opens it; called when its turn comes, on the thread that reads it.
+    pub open: Box<dyn FnOnce() -> io::Result<Box<dyn SnapshotBody>> + Send>,
+}
+
+/// What takes in a snapshot's body. Dropped before it is complete, or without anybody fetching it,
+/// it leaves nothing behind.
+pub trait SnapshotSink: Send + Sized + 'static {
+    /// Takes the next bytes, whatever their number. `Some`: the body is complete, and so many of
+    /// them belonged to it. An error is final.
+    fn feed(&mut self, bytes: &[u8]) -> io::Result<Option<usize>>;
 }
 
 /// The election port as the commands reach it. It lives on the quorum thread, inside its

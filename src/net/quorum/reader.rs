@@ -146,7 +146,7 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
 
 /// Reads once. When it is cancelled, nothing is lost.
 async fn read_more(link: &Link, buffer: &mut BytesMut) -> Result<(), End> {
-    let gone = |e: io::Error| End::Failed(format!("it cannot be read from: {e}"));
+    let gone = |e: io::Error| End::of(e, "it cannot be read from");
     loop {
         link.stream.readable().await.map_err(gone)?;
         make_room(buffer);

@@ -498,6 +498,56 @@ fn votes_go_to_the_election_port() {
     assert_eq!(kit.notified.recv_timeout(kit::PATIENCE).unwrap(), (Sid(9), notification));
 }
 
+/// Whatever happens to a connection, from either side: it is opened, has its packets, and is closed
+/// once.
+#[test]
+fn every_link_is_opened_first_and_closed_last() {
+    let mut kit = Kit::new();
+    kit.put_log(1..=300);
+    let mut peers = Vec::new();
+    let mut links = Vec::new();
+    let mut events = Vec::new();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    for _ in 0..400 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let choice = (random >> 32) as usize;
+        let peer = choice % peers.len().max(1);
+        let link = links.get(choice % links.len().max(1)).copied().unwrap_or(LinkId(1));
+        match random % 8 {
+            0 | 1 => peers.push(kit.connect(kit.quorum_address())),
+            2 if !peers.is_empty() => drop(peers.swap_remove(peer)),
+            3 if !peers.is_empty() => {
+                // Already closed by the other end, perhaps.
+                let _ = peers[peer].write_all(GARBAGE[choice % GARBAGE.len()]);
+            }
+            4 if !peers.is_empty() => {
+                let ack = packet(PacketType::Ack, 1, None);
+                let _ = peers[peer].write_all(&ack.repeat(choice % 50));
+            }
+            5 => kit.ports.close(link),
+            6 => kit.ports.send_log(link, Zxid(choice as i64 % 300), Zxid(300)),
+            _ => kit.ports.send_snapshot(link, kit::file(Zxid(1), body(choice % 100_000))),
+        }
+        kit.ports.flush();
+        events.extend(kit.events.try_iter());
+        links = events.iter().filter_map(kit::opened).collect();
+    }
+    drop(peers);
+    events.extend(kit.finish());
+    links = events.iter().filter_map(kit::opened).collect();
+    assert!(links.len() > 50);
+    for link in links {
+        let fate: Vec<_> = events.iter().filter(|e| kit::link_of(e) == Some(link)).collect();
+        assert!(matches!(fate[0], Event::LinkOpened { .. }), "{fate:?}");
+        assert!(matches!(fate[fate.len() - 1], Event::LinkClosed { .. }), "{fate:?}");
+        let between = &fate[1..fate.len() - 1];
+        let quiet = |e: &&Event| matches!(e, Event::Packet { .. } | Event::BulkSent { .. });
+        assert!(between.iter().all(quiet), "{fate:?}");
+    }
+}
+
 #[test]
 fn the_end_closes_every_link() {
     let mut kit = Kit::new();

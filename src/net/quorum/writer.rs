@@ -7,10 +7,9 @@ use std::io::{self, IoSlice};
 use bytes::{Buf, Bytes};
 
 use super::link::{End, Link};
-use super::snapshot::SnapshotFile;
 use super::thread::Desk;
 use super::transfer::{Part, Transfer};
-use super::{log, snapshot, SnapshotSink};
+use super::{log, snapshot, SnapshotFile, SnapshotSink};
 use crate::types::Zxid;
 use crate::zab::Event;
 
@@ -114,11 +113,11 @@ pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
                 outcome
             }
             Front::Transfer(Err(e)) => {
-                Err(format!("no thread can be started to send it more: {e}"))
+                Err(End::Failed(format!("no thread can be started to send it more: {e}")))
             }
         };
-        if let Err(why) = outcome {
-            return End::Failed(why);
+        if let Err(end) = outcome {
+            return end;
         }
         // A socket that takes everything must not keep the thread to itself.
         tokio::task::coop::consume_budget().await;
@@ -140,7 +139,7 @@ fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
 }
 
 /// Writes what the socket takes; waits only if it takes nothing.
-async fn write_packets(link: &Link) -> Result<(), String> {
+async fn write_packets(link: &Link) -> Result<(), End> {
     loop {
         let attempt =
             link.queue.borrow_mut().write(|slices| link.stream.try_write_vectored(slices));
@@ -155,19 +154,19 @@ async fn write_packets(link: &Link) -> Result<(), String> {
 }
 
 /// Writes what comes out of a file.
-async fn pass_on(link: &Link, mut transfer: Transfer) -> Result<(), String> {
+async fn pass_on(link: &Link, mut transfer: Transfer) -> Result<(), End> {
     loop {
         match transfer.next().await {
             Part::Bytes(bytes) => write_bytes(link, &bytes).await?,
             Part::End => return Ok(()),
             Part::Failed(e) => {
-                return Err(format!("what it needs cannot be read from disk: {e}"));
+                return Err(End::Failed(format!("what it needs cannot be read from disk: {e}")));
             }
         }
     }
 }
 
-async fn write_bytes(link: &Link, mut rest: &[u8]) -> Result<(), String> {
+async fn write_bytes(link: &Link, mut rest: &[u8]) -> Result<(), End> {
     while !rest.is_empty() {
         match link.stream.try_write(rest) {
             Ok(n) => rest = &rest[n..],
@@ -180,6 +179,6 @@ async fn write_bytes(link: &Link, mut rest: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn unwritable(e: io::Error) -> String {
-    format!("it cannot be written to: {e}")
+fn unwritable(e: io::Error) -> End {
+    End::of(e, "it cannot be written to")
 }

@@ -8,6 +8,8 @@ mod multi;
 mod quota;
 mod session;
 
+use std::collections::BTreeMap;
+
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
@@ -42,6 +44,9 @@ pub struct Prep {
     last_zxid: Zxid,
     /// The tree's digest once everything prepared is applied.
     digest: u64,
+    /// Operations refused since somebody asked, by the znode that has the quota: as many members
+    /// as there are quotas.
+    over_quota: BTreeMap<String, u64>,
 }
 
 /// What preparing one request may look at.
@@ -67,7 +72,13 @@ impl Prep {
     /// Goes on behind what `replica` has applied. `last` is the zxid before the first one given
     /// out: the replica's, or the beginning of a new leader's epoch.
     pub fn new(options: PrepOptions, replica: &Replica, last: Zxid, seed: u64) -> Self {
-        Prep { options, overlay: Overlay::new(seed), last_zxid: last, digest: replica.digest() }
+        Prep {
+            options,
+            overlay: Overlay::new(seed),
+            last_zxid: last,
+            digest: replica.digest(),
+            over_quota: BTreeMap::new(),
+        }
     }
 
     /// The last zxid given out.
@@ -78,6 +89,11 @@ impl Prep {
     /// Changes prepared and not applied yet.
     pub fn outstanding(&self) -> usize {
         self.overlay.outstanding()
+    }
+
+    /// Operations that a quota refused since the last call, by the znode that has the quota.
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.over_quota)
     }
 
     /// Everything up to `zxid` is in the replica now.

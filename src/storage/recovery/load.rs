@@ -6,7 +6,9 @@ use crate::storage::disk::{Access, Disk, DiskFile};
 use crate::storage::error::{RecoveryRefused, Refusal};
 use crate::storage::names::parse_snapshot;
 use crate::storage::origin;
-use crate::storage::snapshot::{read_snapshot, Compression, Event, Trailer, DIGEST_VERSION};
+use crate::storage::snapshot::{
+    read_snapshot, Compression, Event, FileBytes, SnapshotError, Trailer, DIGEST_VERSION,
+};
 use crate::tree::{Replica, ReplicaLoader, TreeOptions};
 use crate::types::{SessionId, Zxid};
 
@@ -86,10 +88,8 @@ fn load<D: Disk>(
     let mut file = disk.open(path, Access::Write).map_err(failure("open"))?;
     // Apache does not sync its snapshots; the logs before this one may be gone already.
     file.sync_data().map_err(failure("sync"))?;
-    let len = file.len().map_err(failure("read"))?;
-    let bytes = file.map(len).map_err(failure("read"))?;
     let mut loader = ReplicaLoader::new(options.tree);
-    let outcome = read_snapshot(&bytes, compression, &mut |event| match event {
+    let outcome = read_snapshot(FileBytes::new(file), compression, &mut |event| match event {
         Event::Session { id, timeout_ms } => {
             loader.session(SessionId(id), timeout_ms);
             Ok(())
@@ -104,6 +104,7 @@ fn load<D: Disk>(
     });
     let trailer = match outcome {
         Ok(trailer) => trailer,
+        Err(SnapshotError { unread: Some(e), .. }) => return Err(failure("read")(e)),
         Err(e) => return Ok(Err(e.to_string())),
     };
     if let Some(last) = trailer.last_zxid.filter(|last| *last < zxid) {

@@ -17,7 +17,7 @@ use super::stranger::{self, Stranger};
 use super::{layout, recover_files, Dirs, RecoverOptions, Recovered, Report, Whose};
 
 /// What a member's recovery must be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct MemberOptions {
     /// As for a standalone server.
     pub recover: RecoverOptions,
@@ -93,7 +93,9 @@ fn recover_stranger<D: Disk>(
     let mut history = History::new(0);
     let Recovered { replica, mut report, .. } =
         recover_files(disk, dirs, &options.recover, Whose::Member(&mut history))?;
-    report.notes.push(format!("set aside as oxkeeper.bad.*: {}", stranger.reason()));
+    if let Stranger::Damaged(reason) = &stranger {
+        report.notes.push(format!("logs and snapshots are set aside as oxkeeper.bad.*: {reason}"));
+    }
     Ok(Member {
         replica,
         last_zxid: Zxid::NONE,

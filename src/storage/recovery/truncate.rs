@@ -33,7 +33,9 @@ pub struct Truncated {
 
 /// Cuts snapshots and logs behind `to`, durably, and reloads the state there. `None`, and nothing
 /// is changed: neither logs nor snapshots know `to`, or no snapshot before it is good; only a
-/// snapshot of the leader's can help. No log may be open; everything in it is synced.
+/// snapshot of the leader's can help.
+///
+/// No log may be open (everything in it is synced), no snapshot being written, no purge running.
 pub fn truncate<D: Disk>(
     disk: &D,
     dirs: &Dirs,

@@ -1,12 +1,12 @@
 //! The body of a finished snapshot, for a learner: what stands between the file's header and its
 //! seals, unpacked.
 
-use std::io::{self, BufReader, Read};
+use std::io;
 use std::path::Path;
 
-use super::inflate::Inflate;
+use super::inflate::{FileBytes, Inflate};
 use super::read::Parts;
-use crate::storage::disk::{Access, Disk, DiskFile};
+use crate::storage::disk::{Access, Disk};
 use crate::storage::names::parse_snapshot;
 
 /// A body is handed out in chunks of about this many bytes, or of one znode.
@@ -28,7 +28,7 @@ impl BodyReader {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let (_, compression) =
             parse_snapshot(name).ok_or_else(|| bad(path, "it has no snapshot's name"))?;
-        let bytes = BufReader::new(FileBytes { file: disk.open(path, Access::Read)?, at: 0 });
+        let bytes = FileBytes::new(disk.open(path, Access::Read)?);
         let mut parts = Parts::new(Inflate::new(bytes, compression)?);
         parts.read_header().map_err(|what| bad(path, &what))?;
         Ok(BodyReader { parts, ended: false })
@@ -63,18 +63,4 @@ impl BodyReader {
 
 fn bad(path: &Path, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
-}
-
-/// A file's bytes in order.
-struct FileBytes<F> {
-    file: F,
-    at: u64,
-}
-
-impl<F: DiskFile> Read for FileBytes<F> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let n = self.file.read_at(self.at, out)?;
-        self.at += n as u64;
-        Ok(n)
-    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use super::snappy::SnappyReader;
 use super::Compression;
+use crate::storage::disk::DiskFile;
 
 /// How much is asked of the source at once.
 const CHUNK: usize = 256 << 10;
@@ -87,5 +88,39 @@ impl<'a> Inflate<'a> {
         self.buffer.drain(..self.start);
         self.start = 0;
         self.summed = 0;
+    }
+}
+
+/// A file's bytes in order, read and not mapped: a sector that cannot be read is an error then,
+/// and so is a file that somebody cuts; behind a map either ends the process.
+pub struct FileBytes<F> {
+    file: F,
+    /// Where `chunk` begins in the file.
+    at: u64,
+    chunk: Vec<u8>,
+    used: usize,
+}
+
+impl<F: DiskFile> FileBytes<F> {
+    /// From the first byte on.
+    pub fn new(file: F) -> FileBytes<F> {
+        FileBytes { file, at: 0, chunk: Vec::new(), used: 0 }
+    }
+}
+
+impl<F: DiskFile> Read for FileBytes<F> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.chunk.len() {
+            self.at += self.chunk.len() as u64;
+            self.chunk.resize(CHUNK, 0);
+            self.used = 0;
+            let read = self.file.read_at(self.at, &mut self.chunk);
+            self.chunk.truncate(read.as_ref().map_or(0, |n| *n));
+            read?;
+        }
+        let n = out.len().min(self.chunk.len() - self.used);
+        out[..n].copy_from_slice(&self.chunk[self.used..self.used + n]);
+        self.used += n;
+        Ok(n)
     }
 }

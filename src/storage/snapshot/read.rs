@@ -1,10 +1,13 @@
 //! Reading a snapshot: bytes in, one event for each session, ACL and znode.
 
-use std::io;
+use std::io::{self, Read};
+
+use jute::disk::{SnapshotDigest, NODES_END_BYTES, SEAL_LEN};
+use jute::Decode;
 
 use super::inflate::Inflate;
 use super::parse::{Parser, Step, Visit};
-use super::{Compression, DIGEST_LEN, HEADER, LAST_ZXID_LEN, SEAL_LEN};
+use super::{Compression, DIGEST_LEN, HEADER, LAST_ZXID_LEN};
 use crate::types::Zxid;
 
 /// What stands behind the tree.
@@ -33,34 +36,51 @@ pub struct SnapshotError {
     /// In the uncompressed bytes.
     pub offset: u64,
     pub what: String,
+    /// The system would not read the file: it says nothing about what is in it.
+    pub unread: Option<io::Error>,
 }
 
-/// Reads the snapshot `bytes` to its end, hands each part to `visit`. Whatever `visit` was given
+/// Reads the snapshot in `file` to its end, hands each part to `visit`. Whatever `visit` was given
 /// counts only if this answers a trailer: the seals are behind everything they vouch for.
 ///
 /// `visit` may say why a part cannot be: then reading ends there.
 pub fn read_snapshot(
-    bytes: &[u8],
+    file: impl Read,
     compression: Compression,
     visit: &mut Visit<'_>,
 ) -> Result<Trailer, SnapshotError> {
-    let input = Inflate::new(bytes, compression)
-        .map_err(|e| SnapshotError { offset: 0, what: e.to_string() })?;
+    let input = Inflate::new(file, compression).map_err(|e| {
+        let what = e.to_string();
+        SnapshotError { offset: 0, what, unread: Some(e).filter(is_unread) }
+    })?;
     let mut parts = Parts::new(input);
     let outcome = parts.read_all(visit);
-    outcome.map_err(|what| SnapshotError { offset: parts.offset(), what })
+    outcome.map_err(|what| SnapshotError {
+        offset: parts.offset(),
+        what,
+        unread: parts.unread.take(),
+    })
+}
+
+/// Whether this came from the system and not from unpacking.
+fn is_unread(error: &io::Error) -> bool {
+    let unpacking =
+        [io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput, io::ErrorKind::UnexpectedEof];
+    !unpacking.contains(&error.kind())
 }
 
 /// A snapshot's parts, from the header to the last seal.
 pub struct Parts<'a> {
     input: Inflate<'a>,
     parser: Parser,
+    /// The system's error, if that is why reading ended.
+    unread: Option<io::Error>,
 }
 
 impl<'a> Parts<'a> {
     /// At the first byte of the file.
     pub fn new(input: Inflate<'a>) -> Parts<'a> {
-        Parts { input, parser: Parser::new() }
+        Parts { input, parser: Parser::new(), unread: None }
     }
 
     /// How many uncompressed bytes are read.
@@ -118,12 +138,15 @@ impl<'a> Parts<'a> {
         self.fill(both + 1)?;
         let left = self.input.ready().len();
         if left == both || left == DIGEST_LEN + SEAL_LEN {
-            let zxid = Zxid(self.i64("the digest")?);
-            let version = self.i32("the digest")?;
-            let digest = self.i64("the digest")? as u64;
+            let section = self.take::<DIGEST_LEN>("the digest")?;
+            let section = SnapshotDigest::from_bytes(&section).map_err(|e| e.to_string())?;
             self.check_seal()?;
             // Zxid 0 is written for "none yet".
-            trailer.digest = (zxid.0 > 0).then_some(TreeDigest { zxid, version, digest });
+            trailer.digest = (section.zxid > 0).then_some(TreeDigest {
+                zxid: Zxid(section.zxid),
+                version: section.version,
+                digest: section.digest as u64,
+            });
         }
         if left == both || left == LAST_ZXID_LEN + SEAL_LEN {
             trailer.last_zxid = Some(Zxid(self.i64("the last zxid")?));
@@ -140,14 +163,18 @@ impl<'a> Parts<'a> {
         if seal != sum {
             return Err(format!("checksum {sum:#x} is not {seal:#x}, as the seal says"));
         }
-        if self.take::<5>("a seal")? != *b"\x00\x00\x00\x01/" {
+        if self.take("a seal")? != NODES_END_BYTES {
             return Err("a seal has no end".to_owned());
         }
         Ok(seal)
     }
 
     fn fill(&mut self, n: usize) -> Result<bool, String> {
-        self.input.fill(n).map_err(|e: io::Error| format!("cannot unpack: {e}"))
+        self.input.fill(n).map_err(|e| {
+            let what = format!("cannot unpack: {e}");
+            self.unread = Some(e).filter(is_unread);
+            what
+        })
     }
 
     fn take<const N: usize>(&mut self, what: &str) -> Result<[u8; N], String> {
@@ -157,10 +184,6 @@ impl<'a> Parts<'a> {
         let bytes = *self.input.ready().first_chunk().expect("as many as asked for");
         self.input.consume(N);
         Ok(bytes)
-    }
-
-    fn i32(&mut self, what: &str) -> Result<i32, String> {
-        Ok(i32::from_be_bytes(self.take(what)?))
     }
 
     fn i64(&mut self, what: &str) -> Result<i64, String> {

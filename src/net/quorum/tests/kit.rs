@@ -193,6 +193,24 @@ impl Kit {
     }
 }
 
+pub fn opened(event: &Event) -> Option<LinkId> {
+    match event {
+        Event::LinkOpened { link } => Some(*link),
+        _ => None,
+    }
+}
+
+pub fn link_of(event: &Event) -> Option<LinkId> {
+    match event {
+        Event::LinkOpened { link }
+        | Event::LinkClosed { link }
+        | Event::Packet { link, .. }
+        | Event::BulkSent { link }
+        | Event::SnapshotReceived { link } => Some(*link),
+        _ => None,
+    }
+}
+
 fn to_quorum(address: &SocketAddr) -> QuorumAddress {
     QuorumAddress { host: address.ip().to_string(), port: address.port() }
 }
