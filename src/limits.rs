@@ -30,3 +30,31 @@ pub const SWEEP_MS: u64 = 1000;
 
 /// Transactions applied under one hold of the replica's exclusive lock.
 pub const TXNS_PER_BATCH: usize = 1024;
+
+/// Connections on the quorum port at one time.
+pub const LINKS_MAX: usize = 1024;
+
+/// Bytes that may wait to be sent to one learner, or to the leader. What a learner is sent while
+/// it takes in a snapshot waits here; most of it is shared with the other learners' queues.
+pub const LINK_OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Read from a quorum connection at once, bytes; a longer packet gets more room as it comes.
+pub const LINK_READ_BYTES: usize = 64 * 1024;
+
+/// How long a quorum connection that is being closed may take for what it still has to send, ms.
+pub const LINK_LINGER_MS: u64 = 1000;
+
+/// A stretch of a snapshot or of the log on its way to a learner, bytes.
+pub const TRANSFER_CHUNK_BYTES: usize = 256 * 1024;
+
+/// Such stretches between the thread that reads or writes a file and the socket.
+pub const TRANSFER_CHUNKS: usize = 4;
+
+/// Connections on the election port that may not have said yet who they are; the oldest makes room.
+pub const ELECTION_HANDSHAKES_MAX: usize = 64;
+
+/// Election connections with servers that the configuration doesn't know.
+pub const ELECTION_STRANGERS_MAX: usize = 256;
+
+/// Notifications read from one server before a tenth of a second is slept.
+pub const ELECTION_NOTIFICATIONS_IN_A_ROW: usize = 100;

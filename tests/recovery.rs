@@ -475,6 +475,20 @@ fn row_23_an_empty_directory_becomes_a_fresh_server() {
 }
 
 #[test]
+fn row_23_against_the_operators_word_an_empty_directory_is_refused() {
+    let disk = SimDisk::new(1);
+    let careful = RecoverOptions { autocreate: false, ..RecoverOptions::default() };
+    let refused = recover(&disk, &dirs(), &careful).err().expect("refused");
+    assert_eq!(refused.refusal, Refusal::Layout);
+    assert!(refused.what.contains("an empty file /data/initialize"), "{refused}");
+    assert_eq!(disk.content(&file("snapshot.0")), None);
+    disk.put(Path::new("/data/initialize"), b"");
+    assert!(recover(&disk, &dirs(), &careful).unwrap().report.fresh);
+    // With data in it the word is kept.
+    assert!(!recover(&disk, &dirs(), &careful).unwrap().report.fresh);
+}
+
+#[test]
 fn row_24_the_operators_initialize_is_used_up() {
     let disk = SimDisk::new(1);
     disk.put(Path::new("/data/initialize"), b"");
@@ -646,6 +660,19 @@ fn row_33_snapshots_of_every_version_are_read() {
         assert_eq!(back.report.snapshot, Some(newest), "{tail} bytes behind the tree");
         assert_eq!(back.report.bad_snapshots, []);
     }
+}
+
+#[test]
+fn row_33_we_leave_out_the_last_zxid_if_told_to() {
+    let len = |with_last_zxid| {
+        let disk = SimDisk::new(1);
+        let options = RecoverOptions { with_last_zxid, ..RecoverOptions::default() };
+        recover(&disk, &dirs(), &options).unwrap();
+        let len = disk.content(&file("snapshot.0")).unwrap().len();
+        assert_eq!(recover(&disk, &dirs(), &options).unwrap().last_zxid, Zxid::ZERO);
+        len
+    };
+    assert_eq!(len(true), len(false) + 21);
 }
 
 #[test]

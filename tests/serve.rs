@@ -292,6 +292,7 @@ fn a_server_without_a_port_runs_and_says_so() {
     server.wait_for("clientPort is not set");
     server.wait_for("Snapshot loaded");
     server.wait_for("Server environment:zookeeper.version=3.9.5");
+    server.wait_for("PrepRequestProcessor (sid:0) started, reconfigEnabled=false");
     server.terminate();
 }
 
@@ -404,5 +405,92 @@ fn a_slow_sync_is_told_in_apaches_words_and_old_files_are_purged_at_start() {
     );
     server.wait_for("Purge task started.");
     server.wait_for("Purge task completed.");
+    server.terminate();
+}
+
+#[test]
+fn what_quotas_and_ensemble_names_refuse_and_how_long_the_start_took_is_counted() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let more = "4lw.commands.whitelist=mntr\nenforceQuota=true\nensembleAuthName=here\n\
+                authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider\n";
+    let mut server = Server::of_lines(dir.path(), &lines(port, more));
+    let mut client = Client::open(port);
+    for (path, data) in [
+        ("/app", ""),
+        ("/zookeeper/quota/app", ""),
+        (
+            "/zookeeper/quota/app/zookeeper_limits",
+            "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=1",
+        ),
+        ("/zookeeper/quota/app/zookeeper_stats", "count=1,bytes=0"),
+    ] {
+        assert_eq!(client.create(path, data.as_bytes(), 0).unwrap(), 0, "{path}");
+    }
+    assert_eq!(client.create("/app/more", b"", 0).unwrap(), -125);
+    assert_eq!(client.create("/app/more", b"", 0).unwrap(), -125);
+    let ensemble = |name: &str| {
+        let mut body = vec![0; 4];
+        put_bytes(&mut body, b"ensemble");
+        put_bytes(&mut body, name.as_bytes());
+        body
+    };
+    assert_eq!(client.ask(100, &ensemble("here")).unwrap().0, 0);
+    assert_eq!(client.ask(100, &ensemble("")).unwrap().0, 0);
+    assert!(client.ask(100, &ensemble("elsewhere")).is_err(), "sent to another server");
+    let mntr = four_letters(port, "mntr");
+    for line in [
+        "zk_app_quota_exceeded_error_per_namespace\t2",
+        "zk_ensemble_auth_success\t1",
+        "zk_ensemble_auth_skip\t1",
+        "zk_ensemble_auth_fail\t1",
+        "zk_cnt_startup_snap_load_time\t1",
+        "zk_cnt_startup_txns_load_time\t0",
+    ] {
+        assert!(mntr.lines().any(|said| said == line), "no {line:?} in:\n{mntr}");
+    }
+    server.terminate();
+    let mut server = Server::of_lines(dir.path(), &lines(port, more));
+    let mntr = four_letters(port, "mntr");
+    assert!(mntr.contains("zk_cnt_startup_txns_load_time\t1\n"), "{mntr}");
+    server.terminate();
+}
+
+/// The port of a first run is not ours to choose. One test at a time may care for it; whoever
+/// else has it makes this test see the other half of what there is to see.
+#[test]
+fn a_first_run_serves_on_2181_until_ctrl_c_or_says_who_is_in_the_way() {
+    const PORT: u16 = 2181;
+    let lock = std::fs::File::open(std::env::temp_dir()).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+
+    let dir = TempDir::new().unwrap();
+    let held = TcpListener::bind(("0.0.0.0", PORT));
+    let (code, line) = Server::spawn(dir.path(), &[], &[]).refused();
+    assert_eq!(code, 1, "{line}");
+    let words = "cannot listen on 0.0.0.0:2181: ";
+    assert!(line.contains(words) && line.contains("oxkeeper serve PORT ./data"), "{line}");
+    let Ok(held) = held else { return };
+
+    drop(held);
+    let mut server = Server::spawn(dir.path(), &[], &[]);
+    server.wait_for("Ctrl-C stops it.");
+    for hint in [
+        "oxkeeper serves ZooKeeper clients on port 2181; its data is in ./data\n",
+        "    echo srvr | nc localhost 2181\n",
+        " bench --server localhost:2181 ",
+        " serve PATH/zoo.cfg. ",
+    ] {
+        assert!(server.said().contains(hint), "no {hint:?} in:\n{}", server.said());
+    }
+    assert!(four_letters(PORT, "srvr").contains("Mode: standalone\n"));
+    assert_eq!(Client::open(PORT).create("/first", b"", 0).unwrap(), 0);
+    server.signal(Signal::INT);
+    assert_eq!(server.wait().code(), Some(130), "{}", server.said());
+    assert!(dir.path().join("data/version-2/log.1").is_file());
+
+    // What was written is there when it is run again.
+    let mut server = Server::spawn(dir.path(), &[], &[]);
+    assert_eq!(Client::open(PORT).data("/first").0, 0);
     server.terminate();
 }

@@ -23,7 +23,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("disk", &["types", "limits", "storage"]),
     (
         "net",
-        &["types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline", "storage"],
+        &[
+            "types", "limits", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "storage", "zab",
+        ],
     ),
     ("admin", &["types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "net"]),
     (
@@ -239,4 +242,6 @@ fn is_function(line: &str) -> bool {
     ["fn ", "pub fn ", "pub(super) fn ", "pub(crate) fn ", "async fn ", "pub async fn "]
         .iter()
         .any(|head| line.starts_with(head))
+        // A trait's function without a body has no length.
+        && !line.ends_with(';')
 }

@@ -12,7 +12,7 @@ import pathlib
 
 from kazoo.testing import harness
 
-from servers import Server
+from servers import under_test
 
 KIND = os.environ["OXKEEPER_KAZOO_SERVER"]
 EXCLUDED = pathlib.Path(__file__).with_name("excluded.txt")
@@ -35,7 +35,7 @@ class Member:
             return
         if self.server is None:
             properties = {"zookeeper.DigestAuthenticationProvider.superDigest": SUPER_DIGEST}
-            self.server = Server(KIND, properties=properties)
+            self.server = under_test(KIND, properties=properties)
         self.server.start()
 
     def stop(self):

@@ -134,6 +134,11 @@ class Server:
 
     def start(self):
         """Starts the process and returns self when `srvr` is answered with a mode."""
+        self.launch()
+        return self.await_serving()
+
+    def launch(self):
+        """Starts the process and does not wait."""
         self.write_cfg()
         command, environment = self.command()
         with open(self.log, "ab") as log:
@@ -141,6 +146,9 @@ class Server:
                 command, cwd=self.home, env=environment, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True,
             )
+
+    def await_serving(self):
+        """Returns self when `srvr` is answered with a mode; kills the process if it never is."""
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -236,6 +244,18 @@ class Server:
         }
 
 
+def under_test(kind, cfg=None, properties=None):
+    """The server that a client suite tests: one that stands alone or, if OXKEEPER_ROLE names a role
+    (leader, follower, observer), the member of an ensemble that has it. The other members are of
+    the kind in OXKEEPER_BESIDE, or of the same."""
+    role = os.environ.get("OXKEEPER_ROLE")
+    if not role:
+        return Server(kind, cfg, properties)
+    # ensemble.py is built on this file.
+    from ensemble import Place
+    return Place(kind, role, os.environ.get("OXKEEPER_BESIDE"), cfg, properties)
+
+
 def control_word(server, word):
     """Carries out one word of the control socket and returns the answer line."""
     actions = {
@@ -299,7 +319,7 @@ def run_command(options):
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise CannotRun("nothing to run: give a command after --")
-    with Server(options.server, dict(options.cfg), dict(options.property)) as server:
+    with under_test(options.server, dict(options.cfg), dict(options.property)) as server:
         listener = control_listener(server)
         control = "127.0.0.1:%d" % listener.server_address[1]
         environment = {**os.environ, **server.environment(), "ZK_CONTROL": control}

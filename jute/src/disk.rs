@@ -33,6 +33,16 @@ impl FileHeader {
     /// In front of a snapshot: `ZKSN`.
     pub const SNAPSHOT: FileHeader =
         FileHeader { magic: i32::from_be_bytes(*b"ZKSN"), version: 2, dbid: -1 };
+    /// Length in a file.
+    pub const LEN: usize = 16;
+
+    /// The header as it stands in a file, for those who compare bytes.
+    pub const fn to_array(self) -> [u8; FileHeader::LEN] {
+        let [a, b, c, d] = self.magic.to_be_bytes();
+        let [e, f, g, h] = self.version.to_be_bytes();
+        let [i, j, k, l, m, n, o, p] = self.dbid.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
+    }
 }
 
 /// The byte behind each log record, by which a torn one is known.
@@ -94,6 +104,10 @@ record! {
 
 /// Stands where the next node's path would: there is none. Also ends each [`Seal`].
 pub const NODES_END: &str = "/";
+/// [`NODES_END`] as it stands in a file.
+pub const NODES_END_BYTES: [u8; 5] = *b"\x00\x00\x00\x01/";
+/// Length of a [`Seal`] in a file.
+pub const SEAL_LEN: usize = 8 + NODES_END_BYTES.len();
 
 record! {
     /// Closes a part of a snapshot.

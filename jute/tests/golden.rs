@@ -1,8 +1,10 @@
-//! Every record against bytes captured from a running Apache ZooKeeper 3.9.5.
+//! Every record against bytes captured from a running Apache ZooKeeper: 3.9.5, and for the forms
+//! that it no longer writes 3.3.6, 3.4.14 and 3.5.10.
 //!
 //! `golden/capture.py` makes the `*.hex` files and `facts.txt`: what chance decided there, as
-//! Apache's client reported it. Each record must decode to what it is known to say, leave nothing
-//! unread, and encode to the very same bytes.
+//! Apache's client reported it; `golden/capture_old.py` makes those of the old releases. Each
+//! record must decode to what it is known to say, leave nothing unread, and encode to the very
+//! same bytes.
 
 #[path = "golden/captured.rs"]
 mod captured;

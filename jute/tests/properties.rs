@@ -197,8 +197,7 @@ fn strings_and_buffers_end_at_the_limit() {
 }
 
 #[test]
-fn old_forms_are_understood() {
-    // A notification of each generation, by its length.
+fn notifications_of_each_generation_are_told_apart_by_their_length() {
     let whole = Notification {
         state: ServerState::Following,
         leader: 3,
@@ -215,24 +214,5 @@ fn old_forms_are_understood() {
     assert_eq!(Notification::from_bytes(&bytes[..40]), Ok(old));
     for len in (0..28).chain(29..40).chain(41..bytes.len()) {
         assert!(Notification::from_bytes(&bytes[..len]).is_err(), "{len} bytes");
-    }
-    // Election connections of 3.4 begin with a server's id alone.
-    assert_eq!(InitialMessage::from_bytes(&5i64.to_be_bytes()), Ok(InitialMessage::Sid(5)));
-    // A create of 3.3 says nothing of its parent.
-    let create = CreateTxn {
-        path: Cow::Borrowed("/old"),
-        data: None,
-        acl: None,
-        ephemeral: true,
-        parent_cversion: -1,
-    };
-    let bytes = create.to_bytes();
-    let mut r = Reader::new(&bytes[..bytes.len() - 4]);
-    assert_eq!(Txn::decode_kind(1, &mut r), Ok(Txn::Create(create)));
-    // A closeSession of 3.5 has no body; a digest may stand there all the same.
-    let header = TxnHeader { client_id: 1, cxid: 0, zxid: 9, time_ms: 0, kind: -11 };
-    for digest in [None, Some(TxnDigest { version: 2, tree_digest: 77 })] {
-        let record = TxnRecord { header, txn: Txn::CloseSession(None), digest };
-        assert_eq!(TxnRecord::from_bytes(&record.to_bytes()), Ok(record));
     }
 }

@@ -40,6 +40,8 @@ pub mod perms {
 pub enum AuthOutcome {
     /// Answer 0; the connection has these identities too from now on. There may be none.
     Accepted(Vec<Id<'static>>),
+    /// Answer 0: the client has named this ensemble.
+    RightEnsemble,
     /// Answer AuthFailed, then close the connection.
     Refused,
     /// Close the connection without an answer: the client is meant for another ensemble and

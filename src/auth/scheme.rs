@@ -33,9 +33,10 @@ impl EnsembleScheme {
     fn authenticate(&self, data: Option<&[u8]>) -> AuthOutcome {
         let name = jute::decode_text(data.unwrap_or_default());
         match &self.names {
-            Some(names) if !name.is_empty() && !names.contains(&*name) => {
-                AuthOutcome::TryAnotherServer
-            }
+            Some(names) if !name.is_empty() => match names.contains(&*name) {
+                true => AuthOutcome::RightEnsemble,
+                false => AuthOutcome::TryAnotherServer,
+            },
             _ => AuthOutcome::Accepted(Vec::new()),
         }
     }

@@ -256,7 +256,7 @@ fn the_ensemble_scheme_sends_strangers_away() {
     let any = Auth::new(false, vec![Scheme::Ensemble(EnsembleScheme::default())]);
     let welcome = AuthOutcome::Accepted(vec![]);
     for (auth, data, outcome) in [
-        (&named(&["a", "b"]), Some(&b"a"[..]), welcome.clone()),
+        (&named(&["a", "b"]), Some(&b"a"[..]), AuthOutcome::RightEnsemble),
         (&named(&["a", "b"]), Some(b"c"), AuthOutcome::TryAnotherServer),
         (&named(&["a", "b"]), Some(b""), welcome.clone()),
         (&named(&["a", "b"]), None, welcome.clone()),

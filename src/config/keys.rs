@@ -113,6 +113,8 @@ pub enum Outside {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Honoured,
+    /// Honoured by a member of an ensemble; a lone server has no use for it.
+    InEnsemble,
     /// Read and kept; the part of the server that it steers is not there yet.
     Later(Work),
     /// Accepted without effect, for this reason.
@@ -241,6 +243,10 @@ impl Key {
         self.within(min, i64::MAX, outside)
     }
 
+    const fn in_ensemble(self) -> Key {
+        Key { status: Status::InEnsemble, ..self }
+    }
+
     const fn later(self, work: Work) -> Key {
         Key { status: Status::Later(work), ..self }
     }
@@ -307,6 +313,7 @@ fn place_words(key: &Key) -> String {
 fn status_words(status: Status) -> String {
     match status {
         Status::Honoured => "honoured".to_owned(),
+        Status::InEnsemble => "honoured by a member of an ensemble".to_owned(),
         Status::Later(work) => format!("comes with {}", work.words()),
         Status::NotApplicable(reason) => format!("no effect: {reason}"),
     }

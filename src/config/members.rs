@@ -160,6 +160,28 @@ impl Members {
         self.all.values().filter(|member| member.role == PeerRole::Observer)
     }
 
+    /// The configuration as servers tell it each other and as `/zookeeper/config` shows it
+    /// (Apache's `QuorumMaj.toString`, `QuorumHierarchical.toString`).
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for member in self.all.values() {
+            text += &format!("server.{}={member}\n", member.sid.0);
+        }
+        if let Some(Hierarchy { group_of, weight_of }) = &self.hierarchy {
+            let mut groups: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+            for (sid, group) in group_of {
+                groups.entry(*group).or_default().push(sid.0.to_string());
+            }
+            for (group, sids) in groups {
+                text += &format!("group.{group}={}\n", sids.join(":"));
+            }
+            for (sid, weight) in weight_of {
+                text += &format!("weight.{}={weight}\n", sid.0);
+            }
+        }
+        text + &format!("version={:x}", self.version)
+    }
+
     /// Whether a key belongs to a description of the ensemble.
     pub(super) fn takes(key: &str) -> bool {
         key.starts_with("server.") || Members::is_hierarchical(key)

@@ -2,7 +2,8 @@
 //! findings worth a line at start. Files are read by a function that the caller brings.
 //!
 //! The way of a value: [`properties`] (grammar) and [`jvmflags`] -> [`settings`] (which of them
-//! wins, by the table in [`keys`]) -> [`values`], [`auth`] and [`ensemble`] (what they mean).
+//! wins, by the table in [`keys`]) -> [`values`], [`auth`], [`quorum`] and [`ensemble`] (what
+//! they mean).
 
 pub mod auth;
 pub mod ensemble;
@@ -12,6 +13,7 @@ pub mod jvmflags;
 pub mod keys;
 pub mod members;
 pub mod properties;
+pub mod quorum;
 pub mod settings;
 pub mod values;
 
@@ -21,7 +23,8 @@ pub use auth::{Auth, AuthProvider, DigestAlgorithm};
 pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
-pub use members::{HostPort, Member, Members, PeerRole};
+pub use members::{HostPort, Member, Members, PeerAddress, PeerRole};
+pub use quorum::Quorum;
 pub use settings::{Secret, Settings};
 pub use values::{
     Admin, ClientLimits, ConnectionThrottle, DataDirs, FourLetterWords, Metrics, Network,
@@ -29,6 +32,7 @@ pub use values::{
 };
 
 use ensemble::Sources;
+use keys::Status;
 use properties::Properties;
 use settings::Reader;
 
@@ -55,6 +59,7 @@ pub struct Config {
     pub admin: Admin,
     pub metrics: Metrics,
     pub ensemble: Ensemble,
+    pub quorum: Quorum,
     /// What was said, key by key, for those who need more than the values above.
     pub settings: Settings,
 }
@@ -186,6 +191,7 @@ impl Config {
             auth: Auth::read(reader)?,
             admin: Admin::read(reader)?,
             ensemble,
+            quorum: Quorum::read(reader)?,
             settings: Settings::default(),
         })
     }
@@ -223,19 +229,15 @@ impl Config {
             let message = "clientPort is not set: no client can connect".to_owned();
             say(Severity::Warning, What::Advice, message);
         }
-        let waiting: Vec<&str> = self.settings.waiting_for(keys::Work::Ensemble).collect();
-        if !waiting.is_empty() {
-            let names = waiting.join(", ");
-            match self.role() {
-                Role::Standalone => {
-                    let message = format!("of use in an ensemble only: {names}");
-                    say(Severity::Info, What::NotApplicable, message);
-                }
-                Role::Ensemble => {
-                    let message = format!("no effect yet, come with the ensemble: {names}");
-                    say(Severity::Info, What::Later, message);
-                }
-            }
+        const LATER: Status = Status::Later(keys::Work::Ensemble);
+        const OF_MEMBERS: &[Status] = &[Status::InEnsemble, LATER];
+        let (statuses, words, what) = match self.role() {
+            Role::Standalone => (OF_MEMBERS, "of use in an ensemble only", What::NotApplicable),
+            Role::Ensemble => (&[LATER][..], "no effect in an ensemble yet", What::Later),
+        };
+        let names: Vec<&str> = self.settings.with_status(statuses).collect();
+        if !names.is_empty() {
+            say(Severity::Info, what, format!("{words}: {}", names.join(", ")));
         }
     }
 
@@ -306,7 +308,12 @@ impl ConfigError {
     /// A client port on which the server cannot listen: exit status 1.
     pub fn cannot_listen(config: &Config, key: &str, at: &HostPort, cause: &str) -> ConfigError {
         let words = format!("cannot listen on {at}: {cause}");
-        let advice = format!("stop the other program, or write another {key}");
+        let advice = match &config.file {
+            Some(_) => format!("stop the other program, or write another {key}"),
+            // A first run has no file in which to write.
+            None => "stop the other program, or name another port: oxkeeper serve PORT ./data"
+                .to_owned(),
+        };
         config.blame(key, words, advice).exiting(ExitCode::Unexpected)
     }
 

@@ -177,10 +177,10 @@ impl Settings {
         self.values.iter().map(|(name, setting)| (name.as_str(), setting))
     }
 
-    /// The keys that were said and steer a part of the server that is still to come.
-    pub fn waiting_for(&self, work: Work) -> impl Iterator<Item = &str> {
-        let waits = move |name: &&str| row(name).status == Status::Later(work);
-        self.values.keys().map(String::as_str).filter(waits)
+    /// The keys that were said and about which this server has that to say.
+    pub fn with_status<'a>(&'a self, statuses: &'a [Status]) -> impl Iterator<Item = &'a str> + 'a {
+        let chosen = move |name: &&str| statuses.contains(&row(name).status);
+        self.values.keys().map(String::as_str).filter(chosen)
     }
 
     /// What was said for the keys that begin so, the beginning cut off.
@@ -241,7 +241,7 @@ fn remark(name: &str, key: Option<&Key>) -> Option<(Severity, What, String)> {
 fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
     match key.status {
         // Said together, once it is known whether there is an ensemble.
-        Status::Honoured | Status::Later(Work::Ensemble) => None,
+        Status::Honoured | Status::InEnsemble | Status::Later(Work::Ensemble) => None,
         Status::Later(work) => {
             // Security that is silently missing would be worse than a line too many.
             let security = work == Work::Security;

@@ -8,6 +8,7 @@
 mod gauges;
 mod histogram;
 mod keyed;
+mod member;
 mod rounding;
 mod server_stats;
 mod summary;

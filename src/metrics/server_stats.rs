@@ -63,14 +63,28 @@ impl Sizes {
 }
 
 impl ServerStats {
+    /// A new role begins: as for a server that has just started. Apache makes new statistics for
+    /// each role; its metrics stay.
+    pub fn restart(&self) {
+        self.clear();
+        self.fsync_threshold_exceeded.reset();
+        self.non_mtls_local_connections.reset();
+        self.non_mtls_remote_connections.reset();
+        self.auth_failed.reset();
+    }
+
     /// What `srst` does, together with the counters and summaries. The proposal sizes of a leader
     /// are the caller's.
     pub fn reset(&self, metrics: &Metrics) {
+        self.clear();
+        metrics.reset();
+    }
+
+    fn clear(&self) {
         self.request_latency.clear();
         self.packets_received.reset();
         self.packets_sent.reset();
         self.response_sizes.reset();
-        metrics.reset();
     }
 
     /// Puts the gauges in place that these statistics know.

@@ -12,6 +12,7 @@ use super::stats::ConnStats;
 use crate::limits;
 use crate::pipeline::Lane;
 use crate::session::SessionSlot;
+use crate::types::SessionId;
 
 /// A connection. The socket is touched from its own task and, to write at once what an effect
 /// brought, from whichever task of the same worker runs.
@@ -46,8 +47,8 @@ pub(super) struct State {
 pub(super) enum Phase {
     /// Nothing has been understood yet.
     Fresh,
-    /// Its handshake is on its way; what follows waits.
-    Opening { has_read_only: bool },
+    /// Its handshake is on its way; what follows waits. `asked`: the session to come back to.
+    Opening { has_read_only: bool, asked: SessionId },
     /// It has a session.
     Open { slot: Arc<SessionSlot> },
     /// A four-letter word is being answered.

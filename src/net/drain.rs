@@ -3,7 +3,6 @@
 //! the same hold of the lock, so that an event precedes every reply that can show its change.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use jute::OpCode;
@@ -16,7 +15,7 @@ use super::{handshake, WorkerMail};
 use crate::limits;
 use crate::metrics::{Basic, Metrics};
 use crate::pipeline::{reply, Effect, Item, WorkerEffects};
-use crate::session::{self, SessionSlot};
+use crate::session::SessionSlot;
 use crate::tree::{Fired, Replica};
 use crate::types::{ConnId, EventKind, Now, Zxid};
 
@@ -29,6 +28,8 @@ impl Worker {
                 WorkerMail::Effects { fired, effects } => {
                     self.effects(replica, &fired, effects, now);
                 }
+                WorkerMail::Serve(serving) => self.start_serving(serving),
+                WorkerMail::StopServing(next) => self.stop_serving(next),
                 WorkerMail::Accepted(stream, peer) => self.accepted(stream, peer, now),
                 WorkerMail::Watches(wanted, asked) => {
                     // Whoever asked may be gone.
@@ -100,14 +101,16 @@ impl Worker {
     }
 
     fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
-        if matches!(item.effect, Effect::Reply { .. } | Effect::Opened { .. } | Effect::Refused) {
-            self.shared.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let is_past = self.is_past(item.conn);
+        let answers = match &item.effect {
+            Effect::Reply { origin, .. } => Some(i64::from(origin.large_bytes)),
+            Effect::Opened { .. } | Effect::Refused => Some(0),
+            Effect::Close => None,
+        };
+        if let (Some(large_bytes), false) = (answers, is_past) {
+            self.in_pipeline.leave(&self.shared.in_pipeline, large_bytes);
         }
-        if let Effect::Reply { origin, .. } = &item.effect {
-            let large = i64::from(origin.large_bytes);
-            self.shared.large_bytes.fetch_sub(large, Ordering::Relaxed);
-        }
-        let Some(conn) = self.find(item.conn) else {
+        let Some(conn) = self.find(item.conn).filter(|_| !is_past) else {
             if matches!(item.effect, Effect::Reply { .. }) {
                 self.shared.metrics.stale_replies.add(1);
             }
@@ -127,7 +130,11 @@ impl Worker {
                     zxid: *zxid,
                     received_ms: origin.received_ms,
                 };
-                tally.update_answered(answer.note(&conn, now));
+                let latency_ms = answer.note(&conn, now);
+                match op {
+                    OpCode::Sync => tally.read_answered(latency_ms),
+                    _ => tally.update_answered(latency_ms),
+                }
                 if *then_close {
                     state.close();
                 }
@@ -139,6 +146,8 @@ impl Worker {
                     watches: &mut watches,
                     asks: &mut asks,
                     tally: &mut tally,
+                    in_pipeline: &self.in_pipeline,
+                    serving: self.serving(),
                     now,
                 };
                 requests::unpark(&mut desk, &conn, &mut state);
@@ -151,9 +160,10 @@ impl Worker {
             }
             Effect::Refused => {
                 let mut state = conn.state.borrow_mut();
-                if let Phase::Opening { has_read_only } = state.phase {
+                if let Phase::Opening { has_read_only, asked } = state.phase {
                     let mut tally = self.tally.borrow_mut();
-                    handshake::refuse(&mut tally, &conn, &mut state, has_read_only);
+                    let read_only = has_read_only.then_some(false);
+                    handshake::refuse(&mut tally, &conn, &mut state, asked, read_only);
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
@@ -172,20 +182,14 @@ impl Worker {
         now: Now,
     ) {
         let mut state = conn.state.borrow_mut();
-        let Phase::Opening { has_read_only } = state.phase else { return };
-        let id = slot.id();
-        let granted = Some((id, session::password(id), timeout_ms));
-        reply::connected(&mut state.out, granted, has_read_only);
-        state.phase = Phase::Open { slot: Arc::clone(slot) };
+        let Phase::Opening { has_read_only, .. } = state.phase else { return };
         let mut tally = self.tally.borrow_mut();
         if let Some((zxid, received_ms)) = new {
             let answer = Answer { op: Some(OpCode::CreateSession), xid: 0, zxid, received_ms };
             tally.update_answered(answer.note(conn, now));
         }
-        conn.stats.packets_sent(1);
-        tally.packets_sent += 1;
-        conn.stats.session.store(id.0, Ordering::Relaxed);
-        conn.stats.timeout_ms.store(timeout_ms, Ordering::Relaxed);
+        let read_only = has_read_only.then_some(false);
+        handshake::accept(&mut tally, conn, &mut state, (slot, timeout_ms), read_only);
         conn.signal();
     }
 }

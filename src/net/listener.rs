@@ -7,7 +7,8 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::shared::{Shared, WorkerMail};
+use super::queues::WorkerMail;
+use super::shared::Shared;
 
 /// How many bytes of unread input are thrown away before a socket is closed.
 const DISCARD_BYTES_MAX: usize = 1 << 20;

@@ -6,22 +6,37 @@
 //!                                   └──▶ asks ──▶ (pipeline) ──▶ inbox ──▶ drain ──▶ output
 //! ```
 //!
+//! Beside the clients' sockets stands the election port, on a thread of its own.
+//!
 //! What every request moves is counted in the worker's own [`crate::metrics::Tally`], which the
 //! server's numbers get once for each wake-up; what is rare is added to them at once.
 
 mod conn;
 mod drain;
+mod election;
 mod frames;
 mod handshake;
 mod listener;
+mod member;
+mod queues;
+pub mod quorum;
+mod read_only;
 mod requests;
+mod serving;
 mod shared;
 mod stats;
 mod words;
 mod worker;
 
+pub use election::{
+    ElectionEvents, ElectionPort, ElectionPortError, ElectionPortOptions, ListenAt,
+};
 pub use listener::{accept, bind, bind_any};
-pub use shared::{AskQueue, Inbox, RequestLimits, SessionDesk, Settings, Shared, WorkerMail};
+pub use member::{LeaderView, MemberView};
+pub use queues::{AskQueue, Inbox, WorkerMail};
+pub use read_only::LocalSessions;
+pub use serving::{PipelineLoad, Serving, Term};
+pub use shared::{RequestLimits, SessionDesk, Settings, Shared};
 pub use stats::{ConnStats, Registry};
 pub use words::{Question, WatchReport, WatchesWanted, Words};
 pub use worker::run as run_worker;

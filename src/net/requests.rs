@@ -8,11 +8,13 @@ use jute::proto::{AuthPacket, RequestHeader, SaslToken};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::conn::{Conn, Phase, State};
+use super::read_only;
+use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
 use crate::auth::AuthOutcome;
-use crate::metrics::Tally;
+use crate::metrics::{Metrics, Tally};
 use crate::pipeline::finalize::{self, ReadContext};
-use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict};
+use crate::pipeline::{reply, Ask, Origin, Parked, Request, Verdict, Way};
 use crate::session::SessionSlot;
 use crate::tree::Replica;
 use crate::types::{Now, Zxid};
@@ -33,7 +35,20 @@ pub(super) struct Desk<'a> {
     pub watches: &'a mut WatchTable,
     pub asks: &'a mut Vec<Ask>,
     pub tally: &'a mut Tally,
+    pub in_pipeline: &'a InPipeline,
+    pub serving: Serving,
     pub now: Now,
+}
+
+impl Desk<'_> {
+    /// Who deals with a request. A sync has something to wait for only in an ensemble.
+    fn way(&self, op: OpCode) -> Way {
+        if op.is_write() || (op == OpCode::Sync && self.serving.is_member()) {
+            Way::Pipeline
+        } else {
+            Way::Here
+        }
+    }
 }
 
 /// Whether a frame could be dealt with.
@@ -63,6 +78,9 @@ pub(super) fn frame(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame: 
             aside(desk, conn);
             state.close();
         }
+        Some(op) if desk.serving == Serving::ReadOnly && read_only::is_refused(op) => {
+            read_only::refuse(desk, conn, state, header.xid);
+        }
         Some(op) if is_request(op) => return request(desk, conn, state, op, header.xid, body),
         _ => {
             // Out of turn, and with no zxid at all: Apache answers unknown operations so.
@@ -91,7 +109,8 @@ fn request(
 ) -> Dealt {
     let Phase::Open { slot } = &state.phase else { return Dealt::Done };
     let slot = Arc::clone(slot);
-    let is_plain_read = !op.is_write() && op != OpCode::Ping;
+    let way = desk.way(op);
+    let is_plain_read = way == Way::Here && op != OpCode::Ping;
     if is_plain_read && desk.replica.is_none() && state.lane.outstanding() == 0 {
         return Dealt::NeedsReplica;
     }
@@ -111,15 +130,21 @@ fn request(
         desk.tally.read_answered(latency_ms);
         return Dealt::Done;
     }
-    match state.lane.admit(op) {
+    if desk.serving == Serving::ReadOnly && op == OpCode::CloseSession {
+        read_only::close_session(desk, conn, state, slot.id(), xid);
+        return Dealt::Done;
+    }
+    match state.lane.admit(op, way) {
         Verdict::Run => run(desk, conn, state, &slot, op, xid, body, received_ms),
         Verdict::Submit => {
             let body = Bytes::copy_from_slice(body);
-            submit(desk, conn, state, &slot, Parked { xid, op, body, received_ms });
+            submit(desk, conn, state, &slot, Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Wait => {
             let body = Bytes::copy_from_slice(body);
-            state.lane.park(Parked { xid, op, body, received_ms });
+            state.lane.park(Parked { xid, op, way, body, received_ms });
+            note_queued(conn, state);
         }
         Verdict::Drop => {}
     }
@@ -146,9 +171,15 @@ pub(super) fn unpark(desk: &mut Desk<'_>, conn: &Conn, state: &mut State) {
                 run(desk, conn, state, &slot, p.op, p.xid, &p.body, p.received_ms);
             }
             Some((_, parked)) => submit(desk, conn, state, &slot, parked),
-            None => return,
+            None => break,
         }
     }
+    note_queued(conn, state);
+}
+
+/// How many requests `cons` shows as queued.
+fn note_queued(conn: &Conn, state: &State) {
+    conn.stats.outstanding.store(state.lane.outstanding() as i64, Ordering::Relaxed);
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -189,13 +220,13 @@ fn run(
 }
 
 fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
-    let Parked { xid, op, body, received_ms } = parked;
-    desk.shared.outstanding.fetch_add(1, Ordering::Relaxed);
+    let Parked { xid, op, body, received_ms, way: _ } = parked;
     let large_bytes = desk.shared.large_size(body.len() + REQUEST_HEADER_BYTES) as u32;
-    desk.shared.large_bytes.fetch_add(i64::from(large_bytes), Ordering::Relaxed);
+    desk.in_pipeline.enter(&desk.shared.in_pipeline, i64::from(large_bytes));
     desk.asks.push(Ask::Write(Request {
         session: slot.id(),
         origin: Some(Origin { conn: conn.stats.id, xid, received_ms, large_bytes }),
+        cxid: xid,
         op,
         body,
         identities: Arc::clone(&state.identities),
@@ -238,7 +269,7 @@ fn sent(tally: &mut Tally, conn: &Conn, op: OpCode, mut frames: &[u8]) {
 }
 
 /// Counts a reply out of turn that is no more than a header.
-fn aside(desk: &mut Desk<'_>, conn: &Conn) {
+pub(super) fn aside(desk: &mut Desk<'_>, conn: &Conn) {
     conn.stats.packets_sent(1);
     desk.tally.aside(REPLY_HEADER_BYTES);
 }
@@ -250,7 +281,13 @@ fn auth(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u
         return state.close();
     };
     let scheme = packet.scheme.as_deref().unwrap_or("");
-    match desk.shared.auth.authenticate(scheme, packet.auth, conn.stats.peer.ip()) {
+    let outcome = desk.shared.auth.authenticate(scheme, packet.auth, conn.stats.peer.ip());
+    count_ensemble(&desk.shared.metrics, scheme, &outcome);
+    match outcome {
+        AuthOutcome::RightEnsemble => {
+            reply::header_only(&mut state.out, xid, Zxid::ZERO, ErrorCode::Ok);
+            aside(desk, conn);
+        }
         AuthOutcome::Accepted(new) => {
             let mut identities = state.identities.to_vec();
             for id in new {
@@ -269,6 +306,17 @@ fn auth(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i32, body: &[u
             state.close();
         }
         AuthOutcome::TryAnotherServer => state.close(),
+    }
+}
+
+/// Whether clients that care find the ensemble they mean (Apache's
+/// `EnsembleAuthenticationProvider`).
+fn count_ensemble(metrics: &Metrics, scheme: &str, outcome: &AuthOutcome) {
+    match outcome {
+        AuthOutcome::RightEnsemble => metrics.ensemble_auth_success.add(1),
+        AuthOutcome::TryAnotherServer => metrics.ensemble_auth_fail.add(1),
+        AuthOutcome::Accepted(_) if scheme == "ensemble" => metrics.ensemble_auth_skip.add(1),
+        AuthOutcome::Accepted(_) | AuthOutcome::Refused => {}
     }
 }
 

@@ -1,19 +1,20 @@
-//! What workers and the pipeline share: the replica behind its lock, and two queues of batches.
+//! What workers and the pipeline share: the replica behind its lock, the queues, the counts.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{mpsc, Arc, Condvar, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::{mpsc, Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{oneshot, Notify};
-
+use super::member::{outstanding_divisor, MemberView};
+use super::queues::{AskQueue, Inbox, WorkerMail};
+use super::read_only::LocalSessions;
+use super::serving::{PipelineLoad, Serving};
 use super::stats::Registry;
-use super::words::{WatchReport, WatchesWanted, Words};
+use super::words::Words;
 use crate::auth::Auth;
-use crate::metrics::{Metrics, ServerStats};
-use crate::pipeline::{Ask, WorkerEffects};
-use crate::session::{Bucket, ConnectionThrottle, SessionCost, ThrottleConfig};
-use crate::tree::{Fired, Replica};
-use crate::types::{Now, Zxid};
+use crate::metrics::{Metrics, ServerStats, Sizes};
+use crate::session::{Bucket, ConnectionThrottle, SessionCost, SessionIds, ThrottleConfig};
+use crate::tree::Replica;
+use crate::types::{Epoch, Now, Zxid};
 
 /// The server as its workers see it.
 pub struct Shared {
@@ -27,12 +28,21 @@ pub struct Shared {
     pub auth: Arc<Auth>,
     /// Asks the time; pure code is told it.
     pub clock: fn() -> Now,
-    /// The id of the next session made here.
-    pub next_session: AtomicI64,
-    /// Requests handed to the pipeline and not answered yet.
-    pub outstanding: AtomicI64,
-    /// Bytes of large requests that are not answered yet.
-    pub large_bytes: AtomicI64,
+    pub session_ids: SessionIds,
+    /// Those of a read-only server.
+    pub local_sessions: LocalSessions,
+    pub in_pipeline: PipelineLoad,
+    /// A [`Serving`].
+    serving: AtomicU8,
+    /// Since when, monotonic ms.
+    serving_since_ms: AtomicI64,
+    member: Mutex<MemberView>,
+    /// What [`Settings::outstanding_max`] comes to in this role.
+    outstanding_max: AtomicI64,
+    /// Bytes of a leader's proposals, each a transaction with its header.
+    pub proposal_sizes: Sizes,
+    /// The zxid at which the epoch of the leader began; 0 without one.
+    epoch_start: AtomicI64,
     throttle: Mutex<Throttle>,
     pub stats: ServerStats,
     pub metrics: Arc<Metrics>,
@@ -48,6 +58,10 @@ pub struct Settings {
     pub frame_bytes_max: usize,
     pub min_session_timeout_ms: i32,
     pub max_session_timeout_ms: i32,
+    /// `tickTime`: the grain of the expiry of local sessions, ms.
+    pub tick_ms: i32,
+    /// `localSessionsEnabled`: without it a read-only server can give nobody a session.
+    pub local_sessions: bool,
     /// `maxClientCnxns`; 0 is no limit.
     pub max_per_ip: usize,
     /// `maxCnxns`; 0 is no limit.
@@ -96,7 +110,7 @@ impl Throttle {
 }
 
 impl Shared {
-    /// Puts the server's parts together.
+    /// Puts the server's parts together. Nobody is served before [`Shared::serve`].
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         settings: Settings,
@@ -104,7 +118,7 @@ impl Shared {
         workers: usize,
         auth: Arc<Auth>,
         clock: fn() -> Now,
-        first_session: i64,
+        session_ids: SessionIds,
         metrics: Arc<Metrics>,
         words: Arc<dyn Words>,
     ) -> Shared {
@@ -116,14 +130,20 @@ impl Shared {
             registry: Registry::default(),
             auth,
             clock,
-            next_session: AtomicI64::new(first_session),
-            outstanding: AtomicI64::new(0),
-            large_bytes: AtomicI64::new(0),
+            local_sessions: LocalSessions::new(settings.tick_ms),
+            in_pipeline: PipelineLoad::default(),
+            serving: AtomicU8::new(Serving::No as u8),
+            serving_since_ms: AtomicI64::new(clock().mono_ms),
+            member: Mutex::default(),
+            outstanding_max: AtomicI64::new(settings.outstanding_max),
+            proposal_sizes: Sizes::default(),
+            epoch_start: AtomicI64::new(0),
             throttle: Mutex::new(Throttle {
                 bucket: ConnectionThrottle::new(settings.connections, clock().mono_ms),
                 // Any odd number will do: it spreads refusals, it guards nothing.
-                random: first_session as u64 | 1,
+                random: session_ids.peek().0 as u64 | 1,
             }),
+            session_ids,
             stats: ServerStats::default(),
             metrics,
             words,
@@ -145,7 +165,7 @@ impl Shared {
     pub fn has_room_for(&self, len: usize) -> bool {
         let large = self.large_size(len) as i64;
         let max = self.settings.requests.large_bytes_max;
-        large == 0 || self.large_bytes.load(Ordering::Relaxed) + large <= max
+        large == 0 || self.in_pipeline.large_bytes.load(Ordering::Relaxed) + large <= max
     }
 
     /// Whether one more connection may have a session (`connection_throttle_*`).
@@ -167,6 +187,81 @@ impl Shared {
     /// The last zxid applied.
     pub fn last_applied(&self) -> Zxid {
         Zxid(self.last_applied.load(Ordering::Acquire))
+    }
+
+    /// What a client may have seen of this server: the last zxid applied or, before the first
+    /// transaction of an epoch, where that began. Apache's members tell their clients so, and
+    /// whoever comes from them must not be sent away for it.
+    pub fn last_told(&self) -> Zxid {
+        self.last_applied().max(Zxid(self.epoch_start.load(Ordering::Acquire)))
+    }
+
+    /// What the server is for its clients.
+    pub fn serving(&self) -> Serving {
+        Serving::from_number(self.serving.load(Ordering::Acquire))
+    }
+
+    /// Lets clients in. `epoch` is the leader's; `None` without one. Called by the pipeline, with
+    /// the replica in the state that clients shall see.
+    pub fn serve(&self, serving: Serving, epoch: Option<Epoch>) {
+        assert!(self.serving() == Serving::No && serving != Serving::No, "one role at a time");
+        let start = epoch.map_or(Zxid::ZERO, |epoch| Zxid::new(epoch, 0));
+        self.epoch_start.store(start.0, Ordering::Release);
+        self.local_sessions.clear();
+        self.stats.restart();
+        self.proposal_sizes.reset();
+        self.serving_since_ms.store((self.clock)().mono_ms, Ordering::Release);
+        self.serving.store(serving as u8, Ordering::Release);
+        self.divide_outstanding();
+        self.tell_workers(|| WorkerMail::Serve(serving));
+    }
+
+    /// Closes every connection, and takes no new one until [`Shared::serve`]. What clients have
+    /// asked and the pipeline has not taken is dropped; what it has taken reaches nobody from
+    /// here on. Called by the pipeline, before it changes anything in the replica that clients
+    /// of the old role must not see. Does nothing if nobody is served.
+    pub fn stop_serving(&self) {
+        if self.serving() == Serving::No {
+            return;
+        }
+        self.serving.store(Serving::No as u8, Ordering::Release);
+        self.local_sessions.clear();
+        let term = self.asks.end_term();
+        self.tell_workers(|| WorkerMail::StopServing(term));
+    }
+
+    /// When it began to serve as what it is now, monotonic ms.
+    pub fn serving_since_ms(&self) -> i64 {
+        self.serving_since_ms.load(Ordering::Acquire)
+    }
+
+    /// What the ensemble looks like from here, for words and metrics.
+    pub fn tell_member(&self, view: MemberView) {
+        *self.member.lock().expect("nobody panics while holding it") = view;
+        self.divide_outstanding();
+    }
+
+    /// As told last; empty for a lone server.
+    pub fn member(&self) -> MemberView {
+        self.member.lock().expect("as above").clone()
+    }
+
+    /// `globalOutstandingLimit`, or this member's part of it.
+    pub(super) fn outstanding_max(&self) -> i64 {
+        self.outstanding_max.load(Ordering::Relaxed)
+    }
+
+    fn divide_outstanding(&self) {
+        let quorum_size = self.member.lock().expect("as above").quorum_size;
+        let divisor = outstanding_divisor(self.serving(), quorum_size);
+        self.outstanding_max.store(self.settings.outstanding_max / divisor, Ordering::Relaxed);
+    }
+
+    fn tell_workers(&self, mail: impl Fn() -> WorkerMail) {
+        for inbox in &self.inboxes {
+            inbox.leave(mail());
+            inbox.ring();
+        }
     }
 
     /// Whether the server is going down.
@@ -220,107 +315,6 @@ impl SessionDesk {
         for asker in asked {
             // Whoever asked may have lost patience.
             let _ = asker.try_send(buckets.clone());
-        }
-    }
-}
-
-/// Requests on their way to the pipeline.
-#[derive(Default)]
-pub struct AskQueue {
-    queue: Mutex<Queue>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct Queue {
-    asks: Vec<Ask>,
-    woken: bool,
-    sleeping: bool,
-}
-
-impl AskQueue {
-    /// Hands over what one wake-up of a worker has brought; leaves `asks` empty.
-    pub fn push(&self, asks: &mut Vec<Ask>) {
-        if asks.is_empty() {
-            return;
-        }
-        let mut queue = self.lock();
-        queue.asks.append(asks);
-        let sleeping = queue.sleeping;
-        drop(queue);
-        if sleeping {
-            self.filled.notify_one();
-        }
-    }
-
-    /// Takes everything there is into `asks`, after waiting at most `patience` for something.
-    pub fn take(&self, asks: &mut Vec<Ask>, patience: Duration) {
-        let mut queue = self.lock();
-        if queue.asks.is_empty() && !queue.woken && !patience.is_zero() {
-            queue.sleeping = true;
-            queue = self
-                .filled
-                .wait_timeout_while(queue, patience, |q| q.asks.is_empty() && !q.woken)
-                .expect("nobody panics while holding it")
-                .0;
-            queue.sleeping = false;
-        }
-        queue.woken = false;
-        std::mem::swap(&mut queue.asks, asks);
-    }
-
-    /// Whether nobody asks for anything now.
-    pub fn is_empty(&self) -> bool {
-        self.lock().asks.is_empty()
-    }
-
-    /// Makes a waiting [`AskQueue::take`] return.
-    pub fn wake(&self) {
-        self.lock().woken = true;
-        self.filled.notify_one();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
-        self.queue.lock().expect("nobody panics while holding it")
-    }
-}
-
-/// What waits for one worker.
-#[derive(Default)]
-pub struct Inbox {
-    mail: Mutex<Vec<WorkerMail>>,
-    pub(super) wake: Notify,
-}
-
-/// One thing a worker must see to.
-pub enum WorkerMail {
-    /// A batch has been applied.
-    Effects { fired: Arc<Vec<Fired>>, effects: WorkerEffects },
-    /// A connection has been accepted for this worker.
-    Accepted(std::net::TcpStream, std::net::SocketAddr),
-    /// Somebody wants to look at the worker's watches.
-    Watches(WatchesWanted, oneshot::Sender<WatchReport>),
-}
-
-impl Inbox {
-    /// Leaves something. For effects: while the replica's exclusive lock is still held, so that
-    /// whoever reads the new state under the shared lock finds the events that precede it.
-    pub fn leave(&self, mail: WorkerMail) {
-        self.mail.lock().expect("nobody panics while holding it").push(mail);
-    }
-
-    /// Wakes the worker.
-    pub fn ring(&self) {
-        self.wake.notify_one();
-    }
-
-    /// Takes everything.
-    pub(super) fn take(&self) -> Vec<WorkerMail> {
-        let mut mail = self.mail.lock().expect("nobody panics while holding it");
-        if mail.is_empty() {
-            Vec::new()
-        } else {
-            std::mem::take(&mut mail)
         }
     }
 }

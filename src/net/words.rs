@@ -6,7 +6,8 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 
 use super::conn::{Conn, Phase, State};
-use super::shared::{Shared, WorkerMail};
+use super::queues::WorkerMail;
+use super::shared::Shared;
 use super::stats::ConnStats;
 use super::worker::Worker;
 use crate::metrics::Tally;

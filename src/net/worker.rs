@@ -15,9 +15,10 @@ use tokio::task::LocalSet;
 use super::conn::{Conn, Event, Phase, State};
 use super::frames::{front, Front};
 use super::requests::{self, Dealt, Desk};
+use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
-use super::{handshake, listener};
+use super::{handshake, listener, read_only};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
@@ -31,6 +32,13 @@ pub(super) struct Worker {
     pub watches: RefCell<WatchTable>,
     pub asks: RefCell<Vec<Ask>>,
     pub tally: RefCell<Tally>,
+    pub in_pipeline: InPipeline,
+    /// What the server is, as far as this worker has heard.
+    serving: Cell<Serving>,
+    /// The term whose asks it hands over.
+    term: Cell<Term>,
+    /// Connections with smaller serials belong to terms that are over.
+    first_serial: Cell<u64>,
     conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
     next_serial: Cell<u64>,
     dirty: RefCell<Vec<Rc<Conn>>>,
@@ -47,6 +55,10 @@ pub fn run(shared: Arc<Shared>, index: usize, hash_seed: u64) -> io::Result<()> 
         watches: RefCell::new(WatchTable::new(hash_seed)),
         asks: RefCell::new(Vec::new()),
         tally: RefCell::default(),
+        in_pipeline: InPipeline::default(),
+        serving: Cell::default(),
+        term: Cell::default(),
+        first_serial: Cell::new(1),
         conns: RefCell::new(HashMap::new()),
         next_serial: Cell::new(1),
         dirty: RefCell::new(Vec::new()),
@@ -87,7 +99,7 @@ impl Worker {
     /// anybody has his answer it counts.
     pub(super) fn after_turn(&self) {
         self.tally.borrow_mut().flush(&self.shared.metrics, &self.shared.stats);
-        self.shared.asks.push(&mut self.asks.borrow_mut());
+        self.shared.asks.push(&mut self.asks.borrow_mut(), self.term.get());
         let mut dirty = self.dirty.take();
         for conn in dirty.drain(..) {
             conn.dirty.set(false);
@@ -95,6 +107,41 @@ impl Worker {
         }
         // Keeps the list's memory.
         self.dirty.replace(dirty);
+    }
+
+    /// Clients are served from now on.
+    pub(super) fn start_serving(&self, serving: Serving) {
+        self.serving.set(serving);
+    }
+
+    /// The term is over: lets go of every client, sessions and watches with them, and of what is
+    /// still in the pipeline. Replies that are there already are written; words are answered.
+    pub(super) fn stop_serving(&self, next: Term) {
+        self.serving.set(Serving::No);
+        self.term.set(next);
+        self.first_serial.set(self.next_serial.get());
+        self.asks.borrow_mut().clear();
+        self.in_pipeline.forget(&self.shared.in_pipeline);
+        self.watches.borrow_mut().clear();
+        for conn in self.conns.borrow().values() {
+            let mut state = conn.state.borrow_mut();
+            if !matches!(state.phase, Phase::Word) {
+                state.close();
+                drop(state);
+                self.mark_dirty(conn);
+                conn.signal();
+            }
+        }
+    }
+
+    /// What the server is, as far as this worker has heard.
+    pub(super) fn serving(&self) -> Serving {
+        self.serving.get()
+    }
+
+    /// Whether a connection's term is over.
+    pub(super) fn is_past(&self, id: ConnId) -> bool {
+        id.serial() < self.first_serial.get()
     }
 
     pub fn find(&self, id: ConnId) -> Option<Rc<Conn>> {
@@ -250,6 +297,8 @@ impl Worker {
                     watches: &mut watches,
                     asks: &mut asks,
                     tally: &mut tally,
+                    in_pipeline: &self.in_pipeline,
+                    serving: self.serving(),
                     now,
                 };
                 self.stretch(&mut desk, conn, &mut state, input, &mut used)
@@ -324,20 +373,23 @@ impl Worker {
     /// before more of his are taken. `request_throttle_max_requests`: everybody waits.
     fn is_throttled(self: &Rc<Self>, conn: &Rc<Conn>, state: &State) -> bool {
         let settings = &self.shared.settings;
-        let outstanding = self.shared.outstanding.load(Ordering::Relaxed);
+        let outstanding = self.shared.in_pipeline.requests.load(Ordering::Relaxed);
         let max = settings.requests.in_pipeline_max;
         if max > 0 && outstanding >= max {
             self.shared.metrics.request_throttle_wait_count.add(1);
             tokio::task::spawn_local(Rc::clone(conn).look_again(settings.requests.stall_ms));
             return true;
         }
-        state.lane.outstanding() > 0 && outstanding > settings.outstanding_max
+        state.lane.outstanding() > 0 && outstanding > self.shared.outstanding_max()
     }
 
     /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
     /// its buckets of ten seconds).
     fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
+        if self.index == 0 {
+            read_only::expire(&self.shared, now.mono_ms);
+        }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {
             let mut state = conn.state.borrow_mut();

@@ -80,7 +80,7 @@ pub fn commit(
         digest_mismatches: 0,
     };
     for entry in &batch.entries {
-        run.entry(replica, batch, entry, on_applied);
+        run.entry(replica, entry, on_applied);
     }
     Effects {
         fired: Arc::new(run.fired),
@@ -100,14 +100,13 @@ impl Run {
     fn entry(
         &mut self,
         replica: &mut Replica,
-        batch: &Batch,
         entry: &Entry,
         on_applied: &mut dyn FnMut(&TxnRecord<'_>, &Applied),
     ) {
         match &entry.outcome {
             Outcome::Txn { zxid, record, effect } => {
-                let record = TxnRecord::from_bytes(batch.record(record))
-                    .expect("what prep encoded can be decoded");
+                let record = TxnRecord::from_bytes(record)
+                    .expect("what prep encoded, or was checked on its arrival, can be decoded");
                 let applied = replica.apply_record(&record, &mut self.fired);
                 self.digest_mismatches += u64::from(applied.digest_matches == Some(false));
                 on_applied(&record, &applied);
@@ -121,6 +120,7 @@ impl Run {
                 }
             }
             Outcome::Refused(code) => self.refused(entry, *code, replica.last_zxid()),
+            Outcome::Synced { body } => self.synced(entry, body, replica.last_zxid()),
             Outcome::Resumed { slot, conn, timeout_ms, replaces } => {
                 if let Some(old) = *replaces {
                     self.push(old, Effect::Close);
@@ -159,6 +159,12 @@ impl Run {
         }
     }
 
+    fn synced(&mut self, entry: &Entry, body: &[u8], last: Zxid) {
+        if let Some(origin) = entry.origin {
+            self.reply(entry, origin, last, false, |w| reply::synced(w, origin.xid, last, body));
+        }
+    }
+
     fn reply(
         &mut self,
         entry: &Entry,
@@ -181,5 +187,114 @@ impl Run {
     fn push(&mut self, conn: ConnId, effect: Effect) {
         let item = Item { fired_before: self.fired.len(), conn, effect };
         self.workers[conn.worker()].items.push(item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use bytes::Bytes;
+    use jute::proto::ReplyHeader;
+    use jute::txn::{CreateTxn, TxnHeader};
+    use jute::{Encode, Reader};
+
+    use super::*;
+    use crate::session::SessionTable;
+    use crate::tree::TreeOptions;
+    use crate::types::{EventKind, SessionId};
+
+    const OURS: SessionId = SessionId(1);
+    const CONN: ConnId = ConnId(7);
+
+    fn origin(xid: i32) -> Option<Origin> {
+        Some(Origin { conn: CONN, xid, received_ms: 0, large_bytes: 0 })
+    }
+
+    /// A transaction as it comes from a leader's log.
+    fn record(zxid: i64, session: SessionId, txn: Txn<'_>) -> Bytes {
+        let header =
+            TxnHeader { client_id: session.0, cxid: 3, zxid, time_ms: 4, kind: txn.kind() };
+        let mut w = Writer::new();
+        TxnRecord { header, txn, digest: None }.encode(&mut w);
+        w.into_vec().into()
+    }
+
+    fn create(path: &str) -> Txn<'_> {
+        let acl = Some(Vec::new());
+        let path = Cow::Borrowed(path);
+        Txn::Create(CreateTxn { path, data: None, acl, ephemeral: false, parent_cversion: 1 })
+    }
+
+    fn entry(origin: Option<Origin>, op: OpCode, outcome: Outcome) -> Entry {
+        Entry { origin, op, outcome }
+    }
+
+    fn txn(zxid: i64, record: Bytes, effect: SessionEffect) -> Outcome {
+        Outcome::Txn { zxid: Zxid(zxid), record, effect }
+    }
+
+    fn run(entries: Vec<Entry>) -> Effects {
+        let mut replica = Replica::new(TreeOptions::default());
+        commit(&mut replica, &Batch { entries }, 1, &mut |_, _| {})
+    }
+
+    /// xid, zxid and error of each reply, in order.
+    fn replies(effects: &Effects) -> Vec<(i32, i64, i32)> {
+        let WorkerEffects { bytes, items } = &effects.workers[0];
+        let frames = items.iter().filter_map(|item| match &item.effect {
+            Effect::Reply { frame, .. } => Some(&bytes[frame.clone()][4..]),
+            _ => None,
+        });
+        let header = |frame| ReplyHeader::decode(&mut Reader::new(frame)).expect("a header");
+        frames.map(header).map(|h| (h.xid, h.zxid, h.err)).collect()
+    }
+
+    #[test]
+    fn what_others_asked_fires_watches_and_is_answered_to_nobody() {
+        let outcome = txn(1, record(1, SessionId(2), create("/a")), SessionEffect::None);
+        let effects = run(vec![entry(None, OpCode::Create, outcome)]);
+        assert_eq!((effects.last_zxid, effects.workers[0].items.len()), (Zxid(1), 0));
+        let kinds: Vec<EventKind> = effects.fired.iter().map(|fired| fired.kind).collect();
+        assert_eq!(kinds, [EventKind::NodeCreated, EventKind::NodeChildrenChanged]);
+    }
+
+    #[test]
+    fn syncs_and_refusals_keep_their_places_among_transactions() {
+        let refused = Outcome::Refused(ErrorCode::MarshallingError);
+        let body = Bytes::from_static(b"\0\0\0\x02/a");
+        let none = || SessionEffect::None;
+        let effects = run(vec![
+            entry(origin(1), OpCode::Sync, Outcome::Synced { body: body.clone() }),
+            entry(origin(2), OpCode::Create, txn(5, record(5, OURS, create("/a")), none())),
+            entry(origin(3), OpCode::Sync, Outcome::Synced { body: body.clone() }),
+            entry(origin(4), OpCode::SetData, refused),
+            entry(origin(5), OpCode::Sync, Outcome::Synced { body: Bytes::new() }),
+        ]);
+        let expected = [(1, 0, 0), (2, 5, 0), (3, 5, 0), (4, 5, -5), (5, 5, -5)];
+        assert_eq!(replies(&effects), expected);
+        let worker = &effects.workers[0];
+        let Effect::Reply { frame, .. } = &worker.items[2].effect else { panic!("a reply") };
+        assert_eq!(&worker.bytes[frame.clone()][20..], &body[..], "its path comes back");
+    }
+
+    #[test]
+    fn sessions_made_and_ended_elsewhere_matter_only_to_their_connections_here() {
+        let slot = SessionTable::new(1000, 1, 0).track(OURS, 6000, 0);
+        let opened = SessionEffect::Opened { slot, timeout_ms: 6000 };
+        let made = |session| record(1, session, Txn::CreateSession(6000));
+        let ended = record(3, OURS, Txn::CloseSession(Some(Vec::new())));
+        let closed = SessionEffect::Closed { conn: Some(CONN) };
+        let elsewhere = SessionEffect::Closed { conn: None };
+        let effects = run(vec![
+            entry(None, OpCode::CreateSession, txn(1, made(SessionId(2)), SessionEffect::None)),
+            entry(origin(0), OpCode::CreateSession, txn(2, made(OURS), opened)),
+            entry(None, OpCode::CloseSession, txn(3, ended.clone(), closed)),
+            entry(None, OpCode::CloseSession, txn(4, ended, elsewhere)),
+        ]);
+        let items = &effects.workers[0].items;
+        assert_eq!(items.len(), 2, "{items:?}");
+        assert!(matches!(items[0].effect, Effect::Opened { new: Some((Zxid(2), 0)), .. }));
+        assert!(matches!(items[1], Item { conn: CONN, effect: Effect::Close, .. }));
     }
 }

@@ -2,18 +2,29 @@
 //!
 //! Replies leave in the order of their requests. A read waits for the writes of its own
 //! connection that came before it, and a write waits while a read in front of it waits: so a
-//! read sees exactly what its session had done before, no less and no more.
+//! read sees exactly what its session had done before, no less and no more. In an ensemble a sync
+//! goes the way of a write, so that the reads behind it see what it has waited for.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use jute::OpCode;
 
+/// Where a request is dealt with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// On its connection's worker: reads.
+    Here,
+    /// In the pipeline, from where its answer comes back: writes and, in an ensemble, syncs.
+    Pipeline,
+}
+
 /// A request that waits for its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
     pub xid: i32,
     pub op: OpCode,
+    pub way: Way,
     pub body: Bytes,
     /// When its frame was read, monotonic ms.
     pub received_ms: i64,
@@ -35,7 +46,7 @@ pub enum Verdict {
 /// The state of one connection's order.
 #[derive(Debug, Default)]
 pub struct Lane {
-    /// Writes handed to the pipeline and not answered yet.
+    /// Requests handed to the pipeline and not answered yet.
     in_flight: usize,
     parked: VecDeque<Parked>,
     parked_bytes: usize,
@@ -45,15 +56,15 @@ pub struct Lane {
 
 impl Lane {
     /// Decides about the next request read from the connection.
-    pub fn admit(&mut self, op: OpCode) -> Verdict {
+    pub fn admit(&mut self, op: OpCode, way: Way) -> Verdict {
         if self.closing {
             return Verdict::Drop;
         }
         self.closing = op == OpCode::CloseSession;
-        if !self.parked.is_empty() || (!op.is_write() && self.in_flight > 0) {
+        if !self.parked.is_empty() || (way == Way::Here && self.in_flight > 0) {
             return Verdict::Wait;
         }
-        self.start(op)
+        self.start(way)
     }
 
     /// Keeps a request that was told to wait.
@@ -62,22 +73,22 @@ impl Lane {
         self.parked.push_back(request);
     }
 
-    /// A write has been answered.
+    /// Something that went to the pipeline has been answered.
     pub fn answered(&mut self) {
-        assert!(self.in_flight > 0, "an answer without a write in flight");
+        assert!(self.in_flight > 0, "an answer without a request in flight");
         self.in_flight -= 1;
     }
 
     /// The next request whose turn has come, with what to do. A reply must be out, or the
     /// request handed on, before this is asked again.
     pub fn next_turn(&mut self) -> Option<(Verdict, Parked)> {
-        let op = self.parked.front()?.op;
-        if !op.is_write() && self.in_flight > 0 {
+        let way = self.parked.front()?.way;
+        if way == Way::Here && self.in_flight > 0 {
             return None;
         }
         let request = self.parked.pop_front()?;
         self.parked_bytes -= request.body.len();
-        Some((self.start(op), request))
+        Some((self.start(way), request))
     }
 
     /// Requests that are not answered yet.
@@ -90,12 +101,13 @@ impl Lane {
         self.parked_bytes
     }
 
-    fn start(&mut self, op: OpCode) -> Verdict {
-        if op.is_write() {
-            self.in_flight += 1;
-            Verdict::Submit
-        } else {
-            Verdict::Run
+    fn start(&mut self, way: Way) -> Verdict {
+        match way {
+            Way::Here => Verdict::Run,
+            Way::Pipeline => {
+                self.in_flight += 1;
+                Verdict::Submit
+            }
         }
     }
 }
@@ -105,17 +117,41 @@ mod tests {
     use super::*;
 
     fn parked(xid: i32, op: OpCode) -> Parked {
-        Parked { xid, op, body: Bytes::new(), received_ms: 0 }
+        Parked { xid, op, way: way(op), body: Bytes::new(), received_ms: 0 }
+    }
+
+    /// As in an ensemble.
+    fn way(op: OpCode) -> Way {
+        match op {
+            OpCode::Sync => Way::Pipeline,
+            op if op.is_write() => Way::Pipeline,
+            _ => Way::Here,
+        }
+    }
+
+    fn admit(lane: &mut Lane, op: OpCode) -> Verdict {
+        lane.admit(op, way(op))
+    }
+
+    #[test]
+    fn a_read_waits_for_the_sync_before_it() {
+        let mut lane = Lane::default();
+        assert_eq!(admit(&mut lane, OpCode::Sync), Verdict::Submit);
+        assert_eq!(admit(&mut lane, OpCode::GetData), Verdict::Wait);
+        lane.park(parked(2, OpCode::GetData));
+        lane.answered();
+        assert_eq!(lane.next_turn(), Some((Verdict::Run, parked(2, OpCode::GetData))));
+        assert_eq!(lane.admit(OpCode::Sync, Way::Here), Verdict::Run, "a lone server's");
     }
 
     #[test]
     fn a_read_waits_for_the_writes_before_it_and_holds_the_writes_behind_it() {
         let mut lane = Lane::default();
-        assert_eq!(lane.admit(OpCode::SetData), Verdict::Submit);
-        assert_eq!(lane.admit(OpCode::SetData), Verdict::Submit);
-        assert_eq!(lane.admit(OpCode::GetData), Verdict::Wait);
+        assert_eq!(admit(&mut lane, OpCode::SetData), Verdict::Submit);
+        assert_eq!(admit(&mut lane, OpCode::SetData), Verdict::Submit);
+        assert_eq!(admit(&mut lane, OpCode::GetData), Verdict::Wait);
         lane.park(parked(3, OpCode::GetData));
-        assert_eq!(lane.admit(OpCode::SetData), Verdict::Wait);
+        assert_eq!(admit(&mut lane, OpCode::SetData), Verdict::Wait);
         lane.park(parked(4, OpCode::SetData));
         lane.answered();
         assert_eq!(lane.next_turn(), None);
@@ -128,15 +164,15 @@ mod tests {
     #[test]
     fn an_idle_lane_runs_reads_at_once() {
         let mut lane = Lane::default();
-        assert_eq!(lane.admit(OpCode::GetData), Verdict::Run);
+        assert_eq!(admit(&mut lane, OpCode::GetData), Verdict::Run);
         assert_eq!(lane.outstanding(), 0);
     }
 
     #[test]
     fn nothing_is_answered_behind_a_close_session() {
         let mut lane = Lane::default();
-        assert_eq!(lane.admit(OpCode::CloseSession), Verdict::Submit);
-        assert_eq!(lane.admit(OpCode::GetData), Verdict::Drop);
-        assert_eq!(lane.admit(OpCode::SetData), Verdict::Drop);
+        assert_eq!(admit(&mut lane, OpCode::CloseSession), Verdict::Submit);
+        assert_eq!(admit(&mut lane, OpCode::GetData), Verdict::Drop);
+        assert_eq!(admit(&mut lane, OpCode::SetData), Verdict::Drop);
     }
 }

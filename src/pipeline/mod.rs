@@ -13,8 +13,8 @@ mod prep;
 pub mod reply;
 mod request;
 
-pub use batch::{Batch, Entry, Outcome, SessionEffect};
+pub use batch::{Batch, BatchBuilder, Entry, Outcome, SessionEffect};
 pub use commit::{commit, Effect, Effects, Item, WorkerEffects};
-pub use lane::{Lane, Parked, Verdict};
-pub use prep::{Context, Prep, PrepOptions};
+pub use lane::{Lane, Parked, Verdict, Way};
+pub use prep::{check_body, Context, Prep, PrepOptions};
 pub use request::{Ask, Origin, Request};

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use jute::multi::MultiHeader;
-use jute::proto::{ConnectResponse, ReplyHeader, WatcherEvent};
+use jute::proto::{ConnectResponse, PathRequest, ReplyHeader, WatcherEvent};
 use jute::txn::Txn;
-use jute::{Encode, ErrorCode, OpCode, Writer};
+use jute::{Decode, Encode, ErrorCode, OpCode, Writer};
 
 use crate::tree::Applied;
 use crate::types::{SessionId, Zxid};
@@ -41,6 +41,14 @@ pub fn header_only(w: &mut Writer, xid: i32, zxid: Zxid, code: ErrorCode) {
     w.end_frame(at);
 }
 
+/// The answer to a sync: its path, whatever that is.
+pub fn synced(w: &mut Writer, xid: i32, zxid: Zxid, body: &[u8]) {
+    match PathRequest::from_bytes(body) {
+        Ok(request) => frame(w, xid, zxid, Ok(()), |w| request.encode(w)),
+        Err(_) => header_only(w, xid, zxid, ErrorCode::MarshallingError),
+    }
+}
+
 /// A watch's notification. `zxid` is the change's, or -1 when the client is caught up.
 pub fn notification(w: &mut Writer, zxid: Zxid, kind: i32, path: &str) {
     let at = w.begin_frame();
@@ -50,8 +58,13 @@ pub fn notification(w: &mut Writer, zxid: Zxid, kind: i32, path: &str) {
     w.end_frame(at);
 }
 
-/// The answer to a handshake. `None` refuses the session.
-pub fn connected(w: &mut Writer, session: Option<(SessionId, [u8; 16], i32)>, has_read_only: bool) {
+/// The answer to a handshake. Without a session it is refused. `read_only` is whether the server
+/// serves reads only; `None`: to a client whose request had no room for it.
+pub fn connected(
+    w: &mut Writer,
+    session: Option<(SessionId, [u8; 16], i32)>,
+    read_only: Option<bool>,
+) {
     let (id, password, timeout_ms) = session.unwrap_or((SessionId(0), [0; 16], 0));
     let at = w.begin_frame();
     ConnectResponse {
@@ -59,7 +72,7 @@ pub fn connected(w: &mut Writer, session: Option<(SessionId, [u8; 16], i32)>, ha
         timeout_ms,
         session_id: id.0,
         password: Some(&password),
-        read_only: has_read_only.then_some(false),
+        read_only,
     }
     .encode(w);
     w.end_frame(at);

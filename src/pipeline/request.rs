@@ -11,8 +11,12 @@ use crate::types::{ConnId, SessionId};
 #[derive(Debug, Clone)]
 pub struct Request {
     pub session: SessionId,
-    /// `None`: made by the server itself (expiry, reaper), nobody waits for an answer.
+    /// `None`: nobody here waits for an answer. The server made it itself (expiry, reaper), or it
+    /// comes from a learner's client.
     pub origin: Option<Origin>,
+    /// The client's number for the request, as the transaction's header has it: also where a
+    /// learner forwarded it and no origin is known here. 0 for what clients don't number.
+    pub cxid: i32,
     pub op: OpCode,
     /// The frame behind the request header.
     pub body: Bytes,
@@ -37,7 +41,7 @@ pub struct Origin {
 /// What a worker asks of the pipeline.
 #[derive(Debug, Clone)]
 pub enum Ask {
-    /// A write, or the opening of a new session.
+    /// A write, the opening of a new session or, in an ensemble, a sync.
     Write(Request),
     /// A known session comes back on another connection; its password has been checked.
     Resume { session: SessionId, conn: ConnId, timeout_ms: i32 },

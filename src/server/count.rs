@@ -1,11 +1,12 @@
 //! What the pipeline thread counts. Apache has a thread and a queue for each of its processors;
 //! here they are steps of one thread, and a batch's step is counted where Apache's would be.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jute::txn::{Txn, TxnRecord};
 
-use crate::metrics::Tally;
+use crate::metrics::{top_namespace, Tally};
 use crate::net::Shared;
 use crate::pipeline::Ask;
 use crate::tree::Applied;
@@ -42,6 +43,18 @@ impl Count {
     /// Prep has noted so many more changes that wait to be applied.
     pub fn prepared(&self, changes: usize) {
         self.shared.metrics.outstanding_changes_queued.add(changes as i64);
+    }
+
+    /// Quotas have refused so many operations; what is below one top-level path adds up, as in
+    /// Apache's `ZooKeeperServer.checkQuota`.
+    pub fn over_quota(&self, refused: BTreeMap<String, u64>) {
+        for (root, operations) in refused {
+            let family = &self.shared.metrics.quota_exceeded_error_per_namespace;
+            let member = top_namespace(&root).and_then(|namespace| family.get(namespace));
+            if let Some(member) = member {
+                member.add(operations as i64);
+            }
+        }
     }
 
     /// Prep has found all ephemerals of a session that is being closed.

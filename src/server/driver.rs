@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::clock;
 use super::count::Count;
+use super::member::Member;
 use super::snapshots::Snapshots;
 use jute::OpCode;
 
@@ -13,12 +14,26 @@ use crate::disk::RealDisk;
 use crate::net::{SessionDesk, Shared, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
-use crate::storage::{StorageError, TxnLog};
+use crate::session::{Bucket, SessionTable};
+use crate::storage::{ReceiveError, RecoveryRefused, StorageError, TxnLog};
+use crate::types::Now;
+use crate::zab::{self, Step};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
 /// How far the watermark may fall behind the log under load, ms. An idle log publishes at once.
 const WATERMARK_MS: i64 = 100;
+
+/// Why the pipeline can't go on: what is on the disk is not to be trusted any more.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DriverError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Reload(#[from] RecoveryRefused),
+    #[error(transparent)]
+    Install(#[from] ReceiveError),
+}
 
 /// What the pipeline thread owns.
 pub(super) struct Driver {
@@ -35,30 +50,63 @@ pub(super) struct Driver {
     /// When the watermark was written last, monotonic ms.
     pub published_ms: i64,
     pub count: Count,
+    /// What only a member of an ensemble has.
+    pub member: Option<Member>,
 }
 
 impl Driver {
     /// Runs until the server stops, or until the log can't be trusted any more: then nothing is
     /// answered that was not on disk before.
-    pub fn run(mut self) -> Result<(), StorageError> {
+    pub fn run(mut self) -> Result<(), DriverError> {
         let mut asks: Vec<Ask> = Vec::new();
+        let mut events: Vec<zab::Event> = Vec::new();
+        // A member begins its election; nobody would wake us for that.
+        self.work()?;
         loop {
-            self.shared.asks.take(&mut asks, self.patience());
+            let term = self.shared.asks.take(&mut asks, &mut events, self.patience());
             let stopping = self.shared.is_stopping();
+            if !events.is_empty() {
+                self.hear(&mut events);
+                self.work()?;
+            }
             while !asks.is_empty() {
+                if self.shared.asks.term() != term {
+                    // Their connections were closed with the role. A new role must not do them.
+                    asks.clear();
+                    break;
+                }
                 let rest = asks.split_off(asks.len().min(self.batch_max));
                 self.ask(&mut asks);
                 asks = rest;
                 self.work()?;
             }
             self.tick();
-            self.sessions.answer(|| self.peer.sessions().buckets());
+            self.sessions.answer(|| self.buckets());
             self.work()?;
+            self.see_to_member()?;
             self.publish_watermark()?;
             if stopping {
                 return self.finish();
             }
         }
+    }
+
+    fn buckets(&self) -> Vec<Bucket> {
+        self.peer.sessions().map(SessionTable::buckets).unwrap_or_default()
+    }
+
+    /// What has come from the other members.
+    fn hear(&mut self, events: &mut Vec<zab::Event>) {
+        let now = clock::now();
+        for event in events.drain(..) {
+            self.tell_peer(now, Input::Zab(event));
+        }
+    }
+
+    /// Lets the peer take something in.
+    pub(super) fn tell_peer(&mut self, now: Now, input: Input) {
+        let replica = self.shared.replica.read().expect("only this thread writes it");
+        self.peer.handle(now, &replica, input);
     }
 
     fn ask(&mut self, asks: &mut Vec<Ask>) {
@@ -73,7 +121,8 @@ impl Driver {
                 self.count.closed_session(clock::now().mono_ms - now.mono_ms);
             }
         }
-        self.count.prepared(self.peer.outstanding_changes() - changes_before);
+        self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes_before));
+        self.count.over_quota(self.peer.take_over_quota());
     }
 
     fn tick(&mut self) {
@@ -84,40 +133,54 @@ impl Driver {
                 (self.peer.expired_sessions(), self.peer.outstanding_changes());
             self.peer.handle(now, &replica, Input::Timeout);
             self.count.expired(self.peer.expired_sessions() - expired);
-            self.count.prepared(self.peer.outstanding_changes() - changes);
+            self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes));
         }
     }
 
     /// Does what the peer wants until it wants nothing more.
-    fn work(&mut self) -> Result<(), StorageError> {
+    fn work(&mut self) -> Result<(), DriverError> {
         loop {
-            let mut appended = None;
+            let mut durable = None;
             let (began, mut txns) = (clock::now(), 0);
-            while let Some(output) = self.peer.poll_output() {
+            while let Some(output) = self.poll() {
                 match output {
-                    Output::Append { batch, upto } => {
-                        for (zxid, record) in batch.records() {
-                            self.log.append(zxid, record)?;
-                            txns += 1;
+                    Output::Persist { step: Step::Append(appended), upto } => {
+                        for txn in &appended {
+                            self.log.append(txn.zxid, &txn.bytes)?;
                         }
-                        appended = Some(upto);
+                        self.note_proposals(&appended);
+                        txns += appended.len() as i64;
+                        durable = Some(upto);
+                    }
+                    Output::Persist { step, upto } => {
+                        self.step(step)?;
+                        durable = Some(upto);
                     }
                     Output::Commit { batch } => self.commit(&batch),
                     Output::TakeSnapshot => {
                         self.log.roll()?;
                         self.snapshots.take(&self.shared);
                     }
+                    Output::Wire(output) => self.wire(output)?,
+                    Output::Role(role) => self.take_role(role),
                 }
             }
-            let Some(upto) = appended else { return Ok(()) };
+            // On the wire before the disk: the others sync while this server does.
+            self.send_off();
+            let Some(upto) = durable else { return Ok(()) };
             let syncing = clock::now();
             self.log.sync()?;
             let synced = clock::now();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
-            let replica = self.shared.replica.read().expect("only this thread writes it");
-            self.peer.handle(synced, &replica, Input::Persisted { upto });
+            self.note_acks(synced);
+            self.tell_peer(synced, Input::Persisted { upto });
         }
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        let replica = self.shared.replica.read().expect("only this thread writes it");
+        self.peer.poll_output(clock::now(), &replica)
     }
 
     /// Warns of a slow disk in Apache's words (`FileTxnLog.commit`), down to the missing blank.
@@ -134,6 +197,7 @@ impl Driver {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
+        self.note_commits(batch);
         let workers = self.shared.inboxes.len();
         let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");
@@ -156,15 +220,15 @@ impl Driver {
         for inbox in &self.shared.inboxes {
             inbox.ring();
         }
-        let replica = self.shared.replica.read().expect("only this thread writes it");
         let changes_before = self.peer.outstanding_changes();
-        self.peer.handle(clock::now(), &replica, Input::Applied { zxid: last_zxid });
-        self.count.retired(changes_before - self.peer.outstanding_changes());
+        self.tell_peer(clock::now(), Input::Applied { zxid: last_zxid });
+        let changes = self.peer.outstanding_changes();
+        self.count.retired(changes_before.saturating_sub(changes));
     }
 
     /// Says on disk how far the log is durable, so that recovery can tell damage from a torn
     /// tail. Never on the way of an answer: those of this turn are out.
-    fn publish_watermark(&mut self) -> Result<(), StorageError> {
+    fn publish_watermark(&mut self) -> Result<(), DriverError> {
         let now_ms = clock::now().mono_ms;
         let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
         if due && self.log.is_publish_due() {
@@ -180,7 +244,10 @@ impl Driver {
         Duration::from_millis((at - now).max(0) as u64)
     }
 
-    fn finish(mut self) -> Result<(), StorageError> {
+    fn finish(mut self) -> Result<(), DriverError> {
+        if let Some(member) = self.member.take() {
+            member.stop();
+        }
         self.log.sync()?;
         self.log.publish_synced()?;
         self.snapshots.wait();

@@ -16,6 +16,8 @@ pub enum ExitCode {
     DataDir = 3,
     /// The admin port can't be used.
     AdminServer = 4,
+    /// The election port can't be opened.
+    ElectionPort = 14,
     /// Told to stop by SIGINT, and everything was written: what a shell sees of a JVM then.
     Interrupted = 130,
     /// The same by SIGTERM.
@@ -52,7 +54,7 @@ impl ExitCode {
     /// What Apache's main program says before it exits with this code; nothing after a signal.
     fn last_words(self) -> Option<&'static str> {
         let code = match self {
-            ExitCode::Unexpected => config::ExitCode::Unexpected,
+            ExitCode::Unexpected | ExitCode::ElectionPort => config::ExitCode::Unexpected,
             ExitCode::Invocation => config::ExitCode::Configuration,
             ExitCode::DataDir => config::ExitCode::DataDirectory,
             ExitCode::AdminServer => config::ExitCode::AdminServer,

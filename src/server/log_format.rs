@@ -2,6 +2,7 @@
 //! operators find what they know: `time [myid:N] - LEVEL [thread:module@line] - message`.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -12,8 +13,19 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::EnvFilter;
 
+use crate::types::Sid;
+
 const TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second],[subsecond digits:3]");
+
+/// The server's number, once it is known to have one.
+static MY_ID: OnceLock<i64> = OnceLock::new();
+
+/// From here on every line names the member that writes it.
+pub fn name_member(sid: Sid) {
+    // A second start in one process (tests) keeps the first one's.
+    let _ = MY_ID.set(sid.0);
+}
 
 struct ApacheLines;
 
@@ -24,6 +36,7 @@ pub fn init() {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .event_format(ApacheLines)
         .try_init();
 }
@@ -44,7 +57,8 @@ where
         let thread = std::thread::current();
         write!(
             w,
-            "{now} [myid:] - {:<5} [{}:{}@{}] - ",
+            "{now} [myid:{}] - {:<5} [{}:{}@{}] - ",
+            MY_ID.get().map(i64::to_string).unwrap_or_default(),
             meta.level(),
             thread.name().unwrap_or("main"),
             meta.target(),

@@ -1,16 +1,23 @@
 //! The shell: threads, sockets, clock and shutdown around the pure core.
 
+mod announce;
 mod backstage;
 mod client_port;
 pub mod clock;
 mod count;
 mod dirs;
 mod driver;
+mod election_port;
+mod ensemble;
 mod exit;
 mod log_format;
+mod member;
+mod member_view;
 mod options;
+mod peer_files;
 mod purge_task;
 mod quotas;
+mod recover;
 mod run;
 mod snapshots;
 mod start;

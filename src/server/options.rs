@@ -1,14 +1,15 @@
-//! What a standalone server must be told, resolved from a configuration.
+//! What a server must be told, resolved from a configuration.
 
 use std::path::PathBuf;
 
+use super::ensemble::MemberOptions;
 use crate::admin::{Conf, Whitelist};
 use crate::net;
 use crate::peer::PeerOptions;
 use crate::storage::{Compression, TxnLogOptions};
 use crate::tree::TreeOptions;
 
-/// Everything a standalone server is started with.
+/// Everything a server is started with.
 pub struct ServerOptions {
     pub data_dir: PathBuf,
     pub data_log_dir: Option<PathBuf>,
@@ -16,8 +17,12 @@ pub struct ServerOptions {
     pub peer: PeerOptions,
     pub log: TxnLogOptions,
     pub compression: Compression,
+    /// `serializeLastProcessedZxid.enabled`: snapshots end with the zxid they reach.
+    pub with_last_zxid: bool,
     pub trust_empty_snapshot: bool,
     pub create_dirs: bool,
+    /// `db.autocreate`: an empty directory is that of a new server.
+    pub autocreate: bool,
     pub workers: usize,
     pub net: net::Settings,
     /// `fsync.warningthresholdms`: a sync that takes longer is worth a warning, ms.
@@ -28,6 +33,8 @@ pub struct ServerOptions {
     pub words: Whitelist,
     /// What `conf` shows, but for ports and sizes.
     pub conf: Conf,
+    /// `None`: standalone.
+    pub member: Option<MemberOptions>,
 }
 
 /// `autopurge.*`.

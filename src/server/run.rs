@@ -1,7 +1,7 @@
-//! A standalone server from its start to its end.
+//! A server from its start to its end.
 
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::runtime::{Builder, Runtime};
@@ -11,26 +11,26 @@ use super::backstage::Backstage;
 use super::clock;
 use super::count::Count;
 use super::dirs;
-use super::driver::Driver;
+use super::driver::{Driver, DriverError};
+use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
+use super::member::{Member, MemberFiles};
 use super::options::{Purge, ServerOptions};
 use super::purge_task::PurgeTask;
+use super::recover;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
-use crate::admin::{environment, Conf};
+use crate::admin::{environment, Conf, Whitelist};
 use crate::auth::Auth;
 use crate::disk::{DirectoryLock, RealDisk};
-use crate::metrics::Metrics;
-use crate::net::{self, SessionDesk, Shared};
+use crate::net::{self, Serving, SessionDesk, Shared};
 use crate::peer::Peer;
-use crate::session;
-use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, StorageError, TxnLog};
-use crate::tree::Replica;
+use crate::session::SessionIds;
+use crate::storage::{Dirs, TxnLog};
 
-/// The top byte of a standalone server's session ids.
-const SERVER_ID: u8 = 1;
-
-type Pipeline = JoinHandle<Result<(), StorageError>>;
+type Pipeline = JoinHandle<Result<(), DriverError>>;
+/// Why the server must end, said by whoever found out first.
+pub(super) type LastWords = Arc<Mutex<Option<Failure>>>;
 type Worker = JoinHandle<std::io::Result<()>>;
 
 /// A running server.
@@ -42,6 +42,7 @@ pub struct Server {
     workers: Vec<Worker>,
     signals: Signals,
     purge: Option<PurgeTask>,
+    last_words: LastWords,
     _locks: Vec<DirectoryLock>,
 }
 
@@ -58,36 +59,40 @@ impl Server {
         dirs::prepare(&dirs, options.create_dirs)?;
         let locks = dirs::lock(&dirs)?;
         let listener = open_port()?;
-        let (recovered, metrics) = recover(&dirs, &options)?;
+        let recovered = recover::recover(&dirs, &options)?;
+        let snapshots = snapshots(&options, &dirs);
         // From here on a signal is an orderly end; before, it may just kill, for nothing has
         // been promised to anybody yet and a long recovery should not hold it up.
         let signals = Signals::catch()
             .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
         let auth = Arc::new(auth);
         let now = clock::now();
-        let peer = Peer::new(options.peer, Arc::clone(&auth), &recovered.replica, now);
-        let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_zxid);
+        let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_logged);
         // The wall clock, so that ids don't come again after a reboot.
-        let first_session = first_session(&recovered.replica, now.wall_ms);
-        let with_digest = options.tree.digest_enabled;
+        let known = recovered.replica.sessions().map(|(id, _)| id);
+        let session_ids = SessionIds::new(options.peer.session_id_byte, now.wall_ms, known);
+        let peer = match recovered.zab {
+            None => Peer::standalone(options.peer, Arc::clone(&auth), &recovered.replica, now),
+            Some(zab) => Peer::member(options.peer, Arc::clone(&auth), zab),
+        };
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
         let conf = Conf { client_port, ..options.conf };
-        let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
-        tell_environment(&backstage);
-        let words = LiveWords::new(options.words, backstage, now.mono_ms);
+        let words = words(options.words, Backstage { conf, sessions: Arc::clone(&sessions) });
         let shared = Arc::new(Shared::new(
             options.net,
             recovered.replica,
             options.workers,
             auth,
             clock::now,
-            first_session,
-            Arc::new(metrics),
-            Arc::new(words),
+            session_ids,
+            Arc::new(recovered.metrics),
+            words,
         ));
-        let snapshots = Snapshots::new(dirs.snapshots.clone(), options.compression, with_digest);
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
+        let last_words = Arc::new(Mutex::new(None));
+        let files = MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
+        let member = join(options.member, files, &shared, &last_words)?;
         let driver = Driver {
             shared: Arc::clone(&shared),
             peer,
@@ -98,6 +103,7 @@ impl Server {
             fsync_warning_ms: options.fsync_warning_ms,
             batch_max: options.batch_max,
             count,
+            member,
         };
         let seed = options.tree.hash_seed;
         Ok(Server {
@@ -107,6 +113,7 @@ impl Server {
             shared,
             signals,
             listener,
+            last_words,
             _locks: locks,
         })
     }
@@ -118,7 +125,7 @@ impl Server {
 
     /// Serves until a signal says stop, or until the log can't be written any more.
     pub fn run(self) -> Result<ExitCode, Failure> {
-        let Server { shared, listener, signals, driver, workers, purge, _locks } = self;
+        let Server { shared, listener, signals, driver, workers, purge, last_words, _locks } = self;
         let Signals { runtime, terminate, interrupt } = signals;
         let told = serve_until_told(&shared, listener, terminate, interrupt);
         let ended = runtime.block_on(told);
@@ -130,6 +137,9 @@ impl Server {
         for worker in workers {
             // A worker that panicked has said so.
             let _ = worker.join();
+        }
+        if let Some(failure) = last_words.lock().expect("nobody panics while holding it").take() {
+            return Err(failure);
         }
         match (ended, written) {
             (Err(e), _) => Err(Failure::new(ExitCode::Unexpected, e.to_string())),
@@ -143,39 +153,11 @@ impl Server {
     }
 }
 
-/// Reads the directories and says in the log and in the metrics what was found.
-fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<(storage::Recovered, Metrics), Failure> {
-    let how = RecoverOptions {
-        tree: options.tree,
-        trust_empty_snapshot: options.trust_empty_snapshot,
-        create_dirs: options.create_dirs,
-        compression: options.compression,
-    };
-    let began = clock::now();
-    let recovered = storage::recover(&RealDisk, dirs, &how).map_err(refused)?;
-    let took_ms = clock::now().mono_ms - began.mono_ms;
-    tell(&recovered, took_ms);
-    let metrics = Metrics::default();
-    metrics.dbinittime.add(took_ms);
-    metrics.startup_txns_loaded.add(recovered.report.txns as i64);
-    metrics.digest_mismatches_count.add(recovered.report.digest_mismatches as i64);
-    Ok((recovered, metrics))
-}
-
 fn start_purge(purge: Option<Purge>, dirs: Dirs) -> Result<Option<PurgeTask>, Failure> {
     purge
         .map(|purge| PurgeTask::start(dirs, purge))
         .transpose()
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}")))
-}
-
-/// The id of the first session made here: by the clock, and behind every session that was made
-/// here before, should the clock have gone back.
-fn first_session(replica: &Replica, wall_ms: i64) -> i64 {
-    let by_clock = session::initial_session_id(SERVER_ID, wall_ms).0;
-    let ours = |id: &i64| (id >> 56) as u8 == SERVER_ID;
-    let last = replica.sessions().map(|(id, _)| id.0).filter(ours).max();
-    last.map_or(by_clock, |last| by_clock.max(last + 1))
 }
 
 /// The main thread's runtime, and the signals that it waits for.
@@ -220,14 +202,6 @@ fn port_of(listener: &TcpListener) -> Option<u16> {
     listener.local_addr().ok().map(|address| address.port())
 }
 
-fn refused(refusal: RecoveryRefused) -> Failure {
-    let code = match refusal.refusal {
-        Refusal::Layout => ExitCode::DataDir,
-        _ => ExitCode::Unexpected,
-    };
-    Failure::new(code, refusal.to_string())
-}
-
 /// The pipeline has come to its end by itself.
 async fn stopped(shared: &Shared) {
     while !shared.is_stopping() {
@@ -262,36 +236,39 @@ fn spawn<T: Send + 'static>(
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start thread {name}: {e}")))
 }
 
+/// A lone server serves from now on; a member begins to talk to the others.
+fn join(
+    member: Option<MemberOptions>,
+    files: MemberFiles,
+    shared: &Arc<Shared>,
+    last_words: &LastWords,
+) -> Result<Option<Member>, Failure> {
+    match member {
+        None => {
+            shared.serve(Serving::Standalone, None);
+            Ok(None)
+        }
+        Some(member) => Member::start(member, files, shared, Arc::clone(last_words)).map(Some),
+    }
+}
+
+fn snapshots(options: &ServerOptions, dirs: &Dirs) -> Snapshots {
+    Snapshots::new(
+        dirs.snapshots.clone(),
+        options.compression,
+        options.tree.digest_enabled,
+        options.with_last_zxid,
+    )
+}
+
+fn words(whitelist: Whitelist, backstage: Backstage) -> Arc<LiveWords> {
+    tell_environment(&backstage);
+    Arc::new(LiveWords::new(whitelist, backstage))
+}
+
 /// What `envi` shows, for whoever has only the log.
 fn tell_environment(backstage: &Backstage) {
     for (key, value) in environment(&backstage.host()) {
         tracing::info!("Server environment:{key}={value}");
     }
-}
-
-fn tell(recovered: &storage::Recovered, took_ms: i64) {
-    let report = &recovered.report;
-    for (path, why) in &report.bad_snapshots {
-        tracing::warn!("Snapshot {} can't be used and is set aside: {why}", path.display());
-    }
-    if let Some((path, offset)) = &report.cut {
-        tracing::warn!("Cut an unfinished write off {} at offset {offset}", path.display());
-    }
-    if let Some(zxid) = report.first_mismatch {
-        tracing::error!(
-            "The tree's digest differs from the log's behind {} transactions, first at {zxid}",
-            report.digest_mismatches
-        );
-    }
-    for note in &report.notes {
-        tracing::warn!("{note}");
-    }
-    tracing::info!(
-        "Snapshot loaded in {took_ms} ms, highest zxid is {}, digest is {}; {} transactions \
-         replayed from {} logs",
-        recovered.last_zxid,
-        recovered.replica.digest(),
-        report.txns,
-        report.log_files
-    );
 }

@@ -1,16 +1,19 @@
 //! From the command line to a running server.
 
+use super::announce;
 use super::client_port::ClientPort;
+use super::ensemble;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
 use super::options::{Purge, ServerOptions};
 use super::run::Server;
-use crate::admin::{Conf, Whitelist};
+use crate::admin::{Conf, EnsembleConf, Whitelist};
 use crate::auth::{Auth, DigestAlgorithm, DigestScheme, EnsembleScheme, Scheme};
-use crate::config::{self, AuthProvider, Config, Finding, JvmFlags, Severity, SnapshotCompression};
+use crate::config::{self, AuthProvider, Config, Finding, JvmFlags, PeerRole};
+use crate::config::{Severity, SnapshotCompression};
 use crate::limits;
 use crate::net;
-use crate::peer::{PeerOptions, ReaperOptions};
+use crate::peer::{LocalSessions, PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
 use crate::session::{ThrottleConfig, Weights};
 use crate::storage::{Compression, TxnLogOptions};
@@ -47,22 +50,13 @@ pub fn first_run() -> Result<ExitCode, Failure> {
 }
 
 fn start(config: Config) -> Result<Server, Failure> {
-    if config.role() == config::Role::Ensemble {
-        return Err(Failure::new(
-            ExitCode::Invocation,
-            "this configuration names an ensemble (server.N lines); this version serves \
-             standalone only: leave at most one server.N line",
-        ));
-    }
     let port = ClientPort::resolve(&config)?;
-    tracing::info!("Starting server");
-    Server::start(resolve(&config)?, auth_rules(&config.auth), || match port {
-        Some(port) => Ok(Some(port.open(&config)?)),
-        None => {
-            tracing::info!("clientPort is not set");
-            Ok(None)
-        }
-    })
+    let options = resolve(&config)?;
+    announce::configuration(&config, &options.conf, &options.words);
+    let open_port = || port.map(|port| port.open(&config)).transpose();
+    let server = Server::start(options, auth_rules(&config.auth), || Ok(open_port()?))?;
+    announce::serving(&config);
+    Ok(server)
 }
 
 fn jvm_flags() -> JvmFlags {
@@ -131,8 +125,10 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
             SnapshotCompression::Gzip => Compression::Gzip,
             SnapshotCompression::Snappy => Compression::Snappy,
         },
+        with_last_zxid: storage.serialize_last_zxid,
         trust_empty_snapshot: storage.snapshot_trust_empty,
         create_dirs: storage.datadir_autocreate,
+        autocreate: storage.db_autocreate,
         workers: workers(),
         net: net_settings(config),
         fsync_warning_ms: storage.fsync_warning_threshold_ms,
@@ -143,6 +139,10 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
         }),
         words: whitelist(config),
         conf: conf(config),
+        member: match config.role() {
+            config::Role::Standalone => None,
+            config::Role::Ensemble => Some(ensemble::resolve(config)?),
+        },
     })
 }
 
@@ -151,11 +151,12 @@ fn whitelist(config: &Config) -> Whitelist {
 }
 
 /// What `conf` shows of the configuration.
-fn conf(config: &Config) -> Conf {
+pub(super) fn conf(config: &Config) -> Conf {
     let version_2 = |dir: &std::path::Path| {
         let dir = dir.join("version-2");
         std::path::absolute(&dir).unwrap_or(dir).display().to_string()
     };
+    let is_member = config.role() == config::Role::Ensemble;
     Conf {
         client_port: -1,
         secure_client_port: config.secure_client.as_ref().map_or(-1, |c| i32::from(c.port)),
@@ -166,7 +167,26 @@ fn conf(config: &Config) -> Conf {
         min_session_timeout_ms: config.sessions.min_timeout_ms,
         max_session_timeout_ms: config.sessions.max_timeout_ms,
         client_port_listen_backlog: config.network.listen_backlog.unwrap_or(-1),
-        ..Conf::default()
+        // Known once they have been measured.
+        data_dir_size: 0,
+        data_log_size: 0,
+        server_id: config.ensemble.my_id.filter(|_| is_member).map_or(0, |sid| sid.0),
+        ensemble: is_member.then(|| ensemble_conf(config)),
+    }
+}
+
+/// What `conf` shows of the ensemble's, but for the members, which change.
+fn ensemble_conf(config: &Config) -> EnsembleConf {
+    let ensemble = &config.ensemble;
+    let me = ensemble.my_id.and_then(|sid| ensemble.members.all.get(&sid));
+    let addresses = me.map_or(&[][..], |me| &me.addresses);
+    EnsembleConf {
+        init_limit: ensemble.init_limit_ticks,
+        sync_limit: ensemble.sync_limit_ticks,
+        election_ports: addresses.iter().map(|address| address.election_port).collect(),
+        quorum_ports: addresses.iter().map(|address| address.quorum_port).collect(),
+        observer: ensemble.my_role == PeerRole::Observer,
+        membership: None,
     }
 }
 
@@ -188,17 +208,32 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         tick_ms: config.sessions.tick_time_ms,
         snap_count: storage.snap_count.max(2) as u64,
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
+        local_sessions: LocalSessions {
+            enabled: config.ensemble.local_sessions_enabled,
+            upgrading: config.ensemble.local_sessions_upgrading_enabled,
+        },
+        session_id_byte: session_id_byte(config),
         seed,
     }
 }
 
-fn net_settings(config: &Config) -> net::Settings {
+/// The top byte of session ids: the server's number, or 1 alone.
+fn session_id_byte(config: &Config) -> u8 {
+    match config.role() {
+        config::Role::Standalone => 1,
+        config::Role::Ensemble => config.ensemble.my_id.map_or(1, |sid| sid.0 as u8),
+    }
+}
+
+pub(super) fn net_settings(config: &Config) -> net::Settings {
     let (limits, sessions) = (&config.limits, &config.sessions);
     let schemes = config.auth.enforced_schemes.clone();
     net::Settings {
         frame_bytes_max: limits.jute_max_buffer.max(0) as usize,
         min_session_timeout_ms: sessions.min_timeout_ms,
         max_session_timeout_ms: sessions.max_timeout_ms,
+        tick_ms: sessions.tick_time_ms,
+        local_sessions: config.ensemble.local_sessions_enabled,
         max_per_ip: limits.max_client_cnxns.max(0) as usize,
         max_connections: limits.max_cnxns.max(0) as usize,
         outstanding_max: i64::from(limits.global_outstanding_limit),

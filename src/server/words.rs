@@ -12,34 +12,37 @@ use crate::admin::{
     ConnectionSession, Deadline, Fact, Role, Sessions, Traffic, View, Whitelist, Word, TRACE_MASK,
 };
 use crate::metrics::Gauges;
-use crate::net::{ConnStats, Question, Shared, WatchReport, WatchesWanted, Words};
+use crate::net::{
+    ConnStats, MemberView, Question, Serving, Shared, WatchReport, WatchesWanted, Words,
+};
 use crate::session::next_tick;
 use crate::tree::Replica;
 use crate::types::{ConnId, Now, SessionId, Zxid};
 use crate::watch::{summarize, WatchSummary};
 use jute::OpCode;
 
-/// Answers the words of a standalone server.
+/// Answers the words.
 pub(super) struct LiveWords {
     whitelist: Whitelist,
     backstage: Backstage,
     trace_mask: AtomicI64,
-    /// Monotonic.
-    started_ms: i64,
 }
 
 impl LiveWords {
-    /// `started_ms` is when the server began to serve, monotonic.
-    pub fn new(whitelist: Whitelist, backstage: Backstage, started_ms: i64) -> LiveWords {
+    /// With the trace mask of a fresh server.
+    pub fn new(whitelist: Whitelist, backstage: Backstage) -> LiveWords {
         let trace_mask = AtomicI64::new(TRACE_MASK);
-        LiveWords { whitelist, backstage, trace_mask, started_ms }
+        LiveWords { whitelist, backstage, trace_mask }
     }
 
     /// What the word changes, before it is answered.
     fn execute(&self, word: Word, shared: &Shared, rest: &[u8]) {
         match word {
             Word::Crst => shared.registry.all().iter().for_each(|conn| conn.reset()),
-            Word::Srst => shared.stats.reset(&shared.metrics),
+            Word::Srst => {
+                shared.stats.reset(&shared.metrics);
+                shared.proposal_sizes.reset();
+            }
             Word::Stmk => {
                 if let Some(bytes) = rest.first_chunk::<8>() {
                     self.trace_mask.store(trace_mask(*bytes), Relaxed);
@@ -52,13 +55,15 @@ impl LiveWords {
     fn view(&self, word: Word, shared: &Shared, question: &Question<'_>) -> View {
         let now = (shared.clock)();
         let mut view = View {
-            role: (!shared.is_stopping()).then_some(Role::Standalone),
+            role: if shared.is_stopping() { None } else { role(shared.serving()) },
             version: version(),
             trace_mask: self.trace_mask.load(Relaxed),
             zone: Zone::default(),
             ..View::default()
         };
-        for fact in word.needs() {
+        // Who serves nobody shows nothing that must be collected, but for the environment.
+        let serves = view.role.is_some();
+        for fact in word.needs().iter().filter(|&&f| serves || f == Fact::Environment) {
             self.fill(*fact, &mut view, shared, question, now);
         }
         view
@@ -75,18 +80,23 @@ impl LiveWords {
         match fact {
             Fact::Stats => {
                 view.stats = traffic(shared);
-                view.last_zxid = shared.last_applied();
+                view.last_zxid = shared.last_told();
                 view.node_count = read(shared, Replica::node_count);
+                view.proposal_sizes = Some(shared.proposal_sizes.get());
             }
             Fact::Connections => {
                 let all = shared.registry.all();
                 let shown = all.iter().map(|conn| connection(conn, question.conn));
                 view.connections = shown.collect();
             }
-            Fact::Conf | Fact::Directories => view.conf = self.backstage.conf(),
+            Fact::Conf | Fact::Directories => {
+                view.conf = self.backstage.conf();
+                if let Some(ensemble) = &mut view.conf.ensemble {
+                    ensemble.membership = membership(shared, view.role);
+                }
+            }
             Fact::Sessions => {
-                let global = Deadline::of_sessions(self.backstage.session_buckets(shared), now);
-                view.sessions = Sessions::Tracked { local: None, global };
+                view.sessions = self.sessions(shared, view.role, now);
                 view.ephemerals = read(shared, ephemerals);
                 view.connection_deadlines = connection_deadlines(shared, now);
             }
@@ -96,10 +106,33 @@ impl LiveWords {
             }
             Fact::Gauges => {
                 view.gauges = self.gauges(shared, question.watches, now);
+                if let Some(role) = view.role {
+                    role_gauges(&mut view.gauges, shared, role);
+                    view.peer_state = peer_state(role).map(str::to_owned);
+                }
                 view.quotas = read(shared, quotas::gauges);
             }
             Fact::WatchSummary => view.watch_summary = watch_summary(question.watches),
             Fact::Watches => view.watches = watches(shared, question.watches),
+        }
+    }
+
+    /// Whoever decides when sessions end knows their deadlines; a learner knows their timeouts.
+    fn sessions(&self, shared: &Shared, role: Option<Role>, now: Now) -> Sessions {
+        let local = || Deadline::of_sessions(shared.local_sessions.buckets(), now);
+        let local = match role {
+            Some(Role::Standalone) | None => None,
+            Some(_) => shared.settings.local_sessions.then(local),
+        };
+        match role {
+            Some(Role::Standalone | Role::Leader) | None => {
+                let buckets = self.backstage.session_buckets(shared);
+                Sessions::Tracked { local, global: Deadline::of_sessions(buckets, now) }
+            }
+            Some(Role::Follower | Role::Observer | Role::ReadOnly) => {
+                let global = read(shared, |replica| replica.sessions().collect());
+                Sessions::Learned { local, global }
+            }
         }
     }
 
@@ -108,9 +141,9 @@ impl LiveWords {
         let replica = shared.replica.read().unwrap_or_else(PoisonError::into_inner);
         let mut gauges = Gauges {
             num_alive_connections: shared.registry.len() as i64,
-            outstanding_requests: shared.outstanding.load(Relaxed),
+            outstanding_requests: shared.in_pipeline.requests.load(Relaxed),
             connection_drop_probability: shared.drop_probability(),
-            uptime: now.mono_ms - self.started_ms,
+            uptime: now.mono_ms - shared.serving_since_ms(),
             znode_count: replica.node_count() as i64,
             watch_count: watches.iter().map(|report| report.watch_count as i64).sum(),
             ephemerals_count: replica.ephemeral_count() as i64,
@@ -159,12 +192,65 @@ impl Words for LiveWords {
     }
 }
 
+fn role(serving: Serving) -> Option<Role> {
+    match serving {
+        Serving::No => None,
+        Serving::ReadOnly => Some(Role::ReadOnly),
+        Serving::Standalone => Some(Role::Standalone),
+        Serving::Leader => Some(Role::Leader),
+        Serving::Follower => Some(Role::Follower),
+        Serving::Observer => Some(Role::Observer),
+    }
+}
+
+/// What `mntr` calls a member's state. Whoever serves has got as far as broadcast.
+fn peer_state(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Leader => Some("leading - broadcast"),
+        Role::Follower => Some("following - broadcast"),
+        Role::Observer => Some("observing - broadcast"),
+        Role::Standalone | Role::ReadOnly => None,
+    }
+}
+
+/// The gauges that only some roles have.
+fn role_gauges(gauges: &mut Gauges, shared: &Shared, role: Role) {
+    let MemberView { quorum_size, observer_master, leader, .. } = shared.member();
+    let number = |count: usize| Some(count as i64);
+    if peer_state(role).is_some() {
+        gauges.quorum_size = number(quorum_size);
+    }
+    match role {
+        Role::Standalone | Role::Follower => {}
+        Role::ReadOnly => gauges.local_sessions = shared.local_sessions.len() as i64,
+        Role::Observer => gauges.observer_master_id = observer_master.map(|sid| sid.0),
+        Role::Leader => {
+            let [last, min, max] = shared.proposal_sizes.get();
+            gauges.last_proposal_size = Some(last);
+            gauges.min_proposal_size = Some(min);
+            gauges.max_proposal_size = Some(max);
+            gauges.leader_uptime = Some(gauges.uptime);
+            gauges.learners = number(leader.learners);
+            gauges.synced_followers = number(leader.synced_followers);
+            gauges.synced_non_voting_followers = number(leader.synced_non_voting_followers);
+            gauges.synced_observers = number(leader.synced_observers);
+            gauges.pending_syncs = number(leader.pending_syncs);
+        }
+    }
+}
+
+/// The configuration as `conf` shows it; a read-only server doesn't.
+fn membership(shared: &Shared, role: Option<Role>) -> Option<String> {
+    let is_shown = role.and_then(peer_state).is_some();
+    is_shown.then(|| String::from_utf8_lossy(&shared.member().membership).into_owned())
+}
+
 fn read<T>(shared: &Shared, look: impl FnOnce(&Replica) -> T) -> T {
     look(&shared.replica.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn traffic(shared: &Shared) -> Traffic {
-    let outstanding = shared.outstanding.load(Relaxed);
+    let outstanding = shared.in_pipeline.requests.load(Relaxed);
     Traffic::new(&shared.stats, shared.registry.len(), outstanding)
 }
 
@@ -238,47 +324,4 @@ fn watches(shared: &Shared, reports: &[WatchReport]) -> Vec<(SessionId, Vec<Stri
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn stats() -> ConnStats {
-        ConnStats::new(ConnId(7), ([127, 0, 0, 1], 5).into(), 1000)
-    }
-
-    #[test]
-    fn a_connection_shows_its_session_once_it_has_one() {
-        let stats = stats();
-        assert_eq!(connection(&stats, ConnId(8)).session, None);
-        stats.session.store(9, Relaxed);
-        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
-        let shown = connection(&stats, ConnId(8));
-        let session = shown.session.expect("a session");
-        assert_eq!((shown.interest, session.id), (1, SessionId(9)));
-        assert_eq!((session.last_op, session.last_cxid), (Some(OpCode::GetData), 3));
-        assert_eq!((session.min_latency_ms, session.avg_latency_ms), (4, 4));
-        assert_eq!(connection(&stats, stats.id).interest, 0, "the one that asks");
-    }
-
-    #[test]
-    fn crst_forgets_what_a_connection_did() {
-        let stats = stats();
-        stats.session.store(9, Relaxed);
-        stats.answered(OpCode::GetData.code(), 3, 5, 200, 4);
-        stats.reset();
-        let session = connection(&stats, ConnId(8)).session.expect("it keeps its session");
-        assert_eq!((session.last_op, session.last_cxid), (None, -1));
-        assert_eq!((session.last_zxid, session.last_response_ms), (Zxid::NONE, 0));
-        assert_eq!((session.min_latency_ms, session.max_latency_ms), (0, 0));
-    }
-
-    #[test]
-    fn the_summary_counts_a_path_of_two_workers_once() {
-        let report = |hashes: &[u64]| WatchReport {
-            summary: WatchSummary { connections: 1, paths: hashes.len(), watches: hashes.len() },
-            path_hashes: hashes.to_vec(),
-            ..WatchReport::default()
-        };
-        let summary = watch_summary(&[report(&[7, 9]), report(&[9])]);
-        assert_eq!(summary, WatchSummary { connections: 2, paths: 2, watches: 3 });
-    }
-}
+mod tests;

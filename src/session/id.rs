@@ -1,5 +1,7 @@
 //! Session ids and the password that goes with each.
 
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use crate::types::SessionId;
 
 /// The first session id of a server that starts at `elapsed_ms` (any monotonic clock; only its
@@ -11,23 +13,30 @@ pub fn initial_session_id(sid: u8, elapsed_ms: i64) -> SessionId {
     SessionId(if id == i64::MIN { id + 1 } else { id })
 }
 
-/// Hands out the ids of one server, one after the other.
+/// Hands out the ids of one server, one after the other, to whichever thread asks.
 #[derive(Debug)]
 pub struct SessionIds {
-    next: SessionId,
+    next: AtomicI64,
 }
 
 impl SessionIds {
-    /// Starts at [`initial_session_id`].
-    pub fn new(sid: u8, elapsed_ms: i64) -> SessionIds {
-        SessionIds { next: initial_session_id(sid, elapsed_ms) }
+    /// Starts at [`initial_session_id`], or behind the last of `known` that this server has made,
+    /// should the clock have gone back.
+    pub fn new(sid: u8, elapsed_ms: i64, known: impl Iterator<Item = SessionId>) -> SessionIds {
+        let by_clock = initial_session_id(sid, elapsed_ms).0;
+        let ours = known.map(|id| id.0).filter(|id| (id >> 56) as u8 == sid);
+        let next = ours.max().map_or(by_clock, |last| by_clock.max(last + 1));
+        SessionIds { next: AtomicI64::new(next) }
     }
 
     /// A fresh id.
-    pub fn allocate(&mut self) -> SessionId {
-        let id = self.next;
-        self.next = SessionId(id.0.wrapping_add(1));
-        id
+    pub fn allocate(&self) -> SessionId {
+        SessionId(self.next.fetch_add(1, Relaxed))
+    }
+
+    /// What the next one will be.
+    pub fn peek(&self) -> SessionId {
+        SessionId(self.next.load(Relaxed))
     }
 }
 
@@ -98,8 +107,18 @@ mod tests {
         assert_eq!(initial_session_id(3, 0x7f00_0000_0001), SessionId(0x0300_0000_0001_0000));
         assert_eq!(initial_session_id(0xfe, -1), SessionId(0xfeff_ffff_ffff_0000_u64 as i64));
         assert_eq!(initial_session_id(0x80, 0), SessionId(i64::MIN + 1));
-        let mut ids = SessionIds::new(1, 0x1424ff);
-        assert_eq!(ids.allocate(), id);
-        assert_eq!(ids.allocate(), SessionId(id.0 + 1));
+    }
+
+    #[test]
+    fn no_id_is_handed_out_twice() {
+        let first = initial_session_id(1, 0x1424ff);
+        let ids = SessionIds::new(1, 0x1424ff, std::iter::empty());
+        assert_eq!(ids.allocate(), first);
+        assert_eq!(ids.peek(), SessionId(first.0 + 1));
+        assert_eq!(ids.allocate(), SessionId(first.0 + 1));
+        let later = SessionId(first.0 + 0x0900_0000);
+        let of_another = SessionId(0x0200_0000_0000_0000);
+        let ids = SessionIds::new(1, 0x1424ff, [later, first, of_another].into_iter());
+        assert_eq!(ids.allocate(), SessionId(later.0 + 1));
     }
 }

@@ -18,7 +18,8 @@ pub struct SessionSlot {
 }
 
 impl SessionSlot {
-    pub(super) fn new(id: SessionId, timeout_ms: i32, now_ms: i64) -> SessionSlot {
+    /// A session that is heard of now.
+    pub fn new(id: SessionId, timeout_ms: i32, now_ms: i64) -> SessionSlot {
         SessionSlot {
             id,
             timeout_ms: AtomicI32::new(timeout_ms),
@@ -37,7 +38,8 @@ impl SessionSlot {
         self.timeout_ms.load(Relaxed)
     }
 
-    pub(super) fn set_timeout_ms(&self, timeout_ms: i32) {
+    /// Its client has negotiated another timeout.
+    pub fn set_timeout_ms(&self, timeout_ms: i32) {
         self.timeout_ms.store(timeout_ms, Relaxed);
     }
 

@@ -6,10 +6,14 @@
 //!   padding zeros up to the allocated length
 //! ```
 
+use jute::disk::FileHeader;
+use jute::txn::TxnHeader;
+use jute::Decode;
+
 use crate::types::Zxid;
 
 /// First bytes of every log.
-pub const HEADER: [u8; 16] = *b"ZKLG\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00";
+pub const HEADER: [u8; FileHeader::LEN] = FileHeader::LOG.to_array();
 /// Length of the header.
 pub const HEADER_LEN: u64 = HEADER.len() as u64;
 /// In front of a record's body: checksum and length.
@@ -17,9 +21,9 @@ pub const RECORD_HEAD: usize = 12;
 /// What a record takes besides its body.
 pub const RECORD_EXTRA: usize = RECORD_HEAD + 1;
 /// Behind a record's body.
-pub const END: u8 = b'B';
+pub const END: u8 = jute::disk::LOG_RECORD_END;
 /// A transaction's header; nothing shorter can be a body.
-pub const BODY_MIN: usize = 32;
+pub const BODY_MIN: usize = TxnHeader::MIN_LEN;
 
 /// Appends the record of `body` to `out`.
 pub fn put_record(out: &mut Vec<u8>, body: &[u8]) {

@@ -67,6 +67,11 @@ impl<D: Disk> SnapshotReceiver<D> {
         })
     }
 
+    /// Leaves out the section with the last zxid (`serializeLastProcessedZxid.enabled=false`).
+    pub fn leave_out_last_zxid(&mut self) {
+        self.writer.leave_out_last_zxid();
+    }
+
     /// The transaction that the snapshot is of.
     pub fn zxid(&self) -> Zxid {
         self.zxid

@@ -16,7 +16,7 @@ use super::arena::{NodeId, Znode};
 use super::fired::{Events, Fired};
 use super::owner::{ttl_owner, CONTAINER_OWNER};
 use super::quota::{root_of, stats_path, QuotaText, LIMITS_NAME, STATS_NAME};
-use super::replica::{client_stat, Replica};
+use super::replica::{client_stat, Replica, CONFIG_PATH};
 use crate::types::{EventKind, SessionId, Table, Zxid};
 
 /// What became of a transaction: all that its reply needs.
@@ -75,6 +75,17 @@ impl Replica {
         let mut applied = self.apply_whole(&record.header, &record.txn, &mut Events::nowhere());
         applied.digest_matches = self.compare_digest(record.digest.as_ref());
         applied
+    }
+
+    /// The node of the ensemble's configuration gets its text. No transaction: every member does
+    /// it by itself when it starts, so its time differs from server to server, and the digest
+    /// leaves it out (Apache's `ZKDatabase.initConfigInZKDatabase`). `version` is the
+    /// configuration's, a zxid.
+    pub fn write_config(&mut self, text: &[u8], version: Zxid, now_wall_ms: i64) {
+        self.add_config_node();
+        let origin = Origin { session: SessionId(0), zxid: version, time_ms: now_wall_ms };
+        let txn = SetDataTxn { path: CONFIG_PATH.into(), data: Some(text), version: -1 };
+        self.set_data(origin, &txn, &mut Events::nowhere()).expect("the node is there");
     }
 
     fn apply_whole(

@@ -81,12 +81,21 @@ impl Replica {
         replica.attach_root(data, AclId::OPEN, &stat);
         let system = replica.attach(NodeId::ROOT, "zookeeper", "/zookeeper", data, None, &stat);
         replica.attach(system, "quota", "/zookeeper/quota", data, None, &stat);
+        replica.add_config_node();
+        replica
+    }
+
+    /// Directories of servers before 3.5 have none.
+    pub(super) fn add_config_node(&mut self) {
+        let Some(system) = self.find("/zookeeper") else { return };
+        if self.find(CONFIG_PATH).is_some() {
+            return;
+        }
         // Only super may change the configuration's node (ZOOKEEPER-2014).
         let read = Acl { perms: 1, ..Acl::open_unsafe() };
-        let acl = replica.acls.acquire(Some(&[read]));
-        let stat = StatPersisted { aversion: -1, ..stat };
-        replica.attach(system, "config", CONFIG_PATH, data, Some(acl), &stat);
-        replica
+        let acl = self.acls.acquire(Some(&[read]));
+        let stat = StatPersisted { aversion: -1, ..StatPersisted::default() };
+        self.attach(system, "config", CONFIG_PATH, Some(b""), Some(acl), &stat);
     }
 
     pub(super) fn empty(options: TreeOptions) -> Replica {

@@ -76,7 +76,12 @@ pub struct ConnId(pub u64);
 impl ConnId {
     /// The `serial`-th connection of worker `worker`.
     pub fn new(worker: u16, serial: u64) -> ConnId {
-        ConnId((u64::from(worker) << 48) | (serial & 0xffff_ffff_ffff))
+        ConnId((u64::from(worker) << 48) | (serial & SERIAL_MASK))
+    }
+
+    /// How many connections the worker has had with this one.
+    pub fn serial(self) -> u64 {
+        self.0 & SERIAL_MASK
     }
 
     /// The worker that owns the connection.
@@ -84,6 +89,9 @@ impl ConnId {
         (self.0 >> 48) as usize
     }
 }
+
+/// A worker's connections are counted in 48 bits: at a million a second for nine years.
+const SERIAL_MASK: u64 = (1 << 48) - 1;
 
 /// An instant, always an argument: pure code never asks the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -69,6 +69,12 @@ impl WatchTable {
         }
     }
 
+    /// Forgets everything: all its connections are closed.
+    pub fn clear(&mut self) {
+        let hash = self.hash;
+        *self = WatchTable { hash, ..WatchTable::new(0) };
+    }
+
     /// Whether nothing at all is watched, so that nothing can fire.
     pub fn is_empty(&self) -> bool {
         self.cells.is_empty()

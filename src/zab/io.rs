@@ -57,6 +57,9 @@ pub enum Event {
     ElectionRefused { sid: Sid },
     /// Leader: somebody has connected to the quorum port. Learner: its `Dial` has succeeded.
     LinkOpened { link: LinkId },
+    /// Leader: none of this server's quorum addresses can be listened on; `why` has each of them.
+    /// Nobody will ever connect.
+    ListenFailed { why: String },
     /// Learner: its `Dial` has come to nothing.
     DialFailed,
     /// A packet has come in.
@@ -79,6 +82,9 @@ pub enum Event {
     /// and within the size limit. `from` not in it but a smaller zxid `found` in its place: the
     /// learner's last transaction is unknown to us.
     LogFound { link: LinkId, found: Option<Zxid> },
+    /// The last byte that `Output::Snapshot` or `Output::SendLog` put on the link has been handed
+    /// to the system: from now on the learner's silence counts against it.
+    BulkSent { link: LinkId },
 }
 
 /// What the core wants done. In order: what comes later may rely on what came before.
@@ -96,7 +102,8 @@ pub enum Output {
     /// Put these encoded packets (one or more) behind whatever the link still has to send.
     Send { link: LinkId, packets: Bytes },
     /// Behind what the link has to send: PROPOSAL and COMMIT of every record of the log on disk
-    /// behind `from`, up to `upto`. `FindLog` has found them. What can't be read closes the link.
+    /// behind `from`, up to `upto`. `FindLog` has found the first of them, and all are durable.
+    /// What can't be read closes the link.
     SendLog { link: LinkId, from: Zxid, upto: Zxid },
     /// Look for the log behind `from`; the answer is `LogFound`.
     FindLog { link: LinkId, from: Zxid, upto: Zxid },
@@ -161,10 +168,26 @@ pub enum SyncMode {
     Snap,
 }
 
-/// A change of role. Between `Looking` and the next `Leading` or `Following` nothing is served.
+/// As in Apache's log.
+impl std::fmt::Display for SyncMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SyncMode::Diff => "DIFF",
+            SyncMode::Trunc => "TRUNC",
+            SyncMode::Snap => "SNAP",
+        })
+    }
+}
+
+/// A change of role. Between `Leaving` and the next `Leading` or `Learning` nothing is served, and
+/// what is put out as `Committed` answers nobody: it is this server's history, not agreed upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Without a leader. All that the log holds has been put out as `Committed` before.
+    /// The role is given up: clients and requests are let go of at once. What the log holds comes
+    /// out as `Committed` as soon as it is durable, then follows `Looking`.
+    Leaving,
+    /// Without a leader. All that the log holds has been put out as `Committed` before
+    /// (ZOOKEEPER-2845: memory is what a restart would make of the disk).
     Looking,
     /// This server leads: a quorum has its history. Its first transaction is `epoch`, counter 1.
     Leading { epoch: Epoch },

@@ -147,7 +147,7 @@ impl Server {
     /// Rolls the log and takes a snapshot.
     pub fn snapshot(&mut self, compression: Compression) -> Result<(), StorageError> {
         self.log.roll()?;
-        write_snapshot(&self.disk, &dirs().snapshots, &mut self.replica, compression)?;
+        write_snapshot(&self.disk, &dirs().snapshots, &mut self.replica, compression, true)?;
         Ok(())
     }
 }

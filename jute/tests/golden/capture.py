@@ -206,19 +206,27 @@ def capture_raw(server):
     write("reply_sasl", "The answer to it, of a server without SASL.", answers[1])
 
 
-def capture_log(path):
-    """Transactions, and the log's own records."""
+def log_records(path):
+    """The whole records of a log, up to the preallocated zeros; their checksums are checked."""
     data = path.read_bytes()
-    write("log_header", "The first bytes of a transaction log.", data[:16])
-    at, seen = 16, {}
+    at = 16
     while True:
         checksum, length = struct.unpack_from(">qi", data, at)
         if length == 0:
             return
         record = data[at:at + 13 + length]
-        body = record[12:-1]
-        if zlib.adler32(body) != checksum:
+        if zlib.adler32(record[12:-1]) != checksum:
             raise CannotRun(f"{path}: bad checksum at {at}")
+        yield record
+        at += len(record)
+
+
+def capture_log(path):
+    """Transactions, and the log's own records."""
+    write("log_header", "The first bytes of a transaction log.", path.read_bytes()[:16])
+    seen = {}
+    for record in log_records(path):
+        body = record[12:-1]
         kind = struct.unpack_from(">i", body, 28)[0]
         name = TXNS.get((kind, seen.get(kind, 0)))
         seen[kind] = seen.get(kind, 0) + 1
@@ -226,7 +234,6 @@ def capture_log(path):
             write(f"txn_{name}", f"The body of a record of type {kind} in the server's log.", body)
         if name == "create":
             write("log_record", "The record around txn_create in the server's log.", record)
-        at += len(record)
 
 
 def skip_buffer(data, at):

@@ -13,6 +13,8 @@ use crate::{check, stat};
 fn headers() {
     check("log_header", FileHeader::LOG);
     check("snapshot_header", FileHeader::SNAPSHOT);
+    assert_eq!(captured("log_header"), FileHeader::LOG.to_array());
+    assert_eq!(captured("snapshot_header"), FileHeader::SNAPSHOT.to_array());
 }
 
 #[test]
@@ -77,6 +79,8 @@ fn seals() {
         let Seal { checksum, .. } = Seal::from_bytes(captured(name)).expect("a seal");
         assert!(u32::try_from(checksum).is_ok(), "an unsigned checksum");
         check(name, Seal { checksum, end: Cow::Borrowed(NODES_END) });
+        assert_eq!(captured(name).len(), SEAL_LEN);
+        assert!(captured(name).ends_with(&NODES_END_BYTES));
     }
     let SnapshotDigest { digest, .. } =
         SnapshotDigest::from_bytes(captured("snapshot_digest")).expect("a digest");

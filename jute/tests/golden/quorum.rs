@@ -46,6 +46,17 @@ fn discovery() {
 }
 
 #[test]
+fn followers_of_old_releases_say_less_of_themselves() {
+    let info = |protocol_version| {
+        let info = LearnerInfo { server_id: 2, protocol_version, config_version: None };
+        data(&info)
+    };
+    check_packet("quorum_follower_info_3_3", PacketType::FollowerInfo, 0, info(None));
+    let version = Some(PROTOCOL_VERSION);
+    check_packet("quorum_follower_info_3_4", PacketType::FollowerInfo, 0, info(version));
+}
+
+#[test]
 fn synchronisation() {
     check_packet("quorum_diff", PacketType::Diff, 0, None);
     check_packet("quorum_snap", PacketType::Snap, EPOCH_ONE + 2, None);
@@ -169,4 +180,26 @@ fn elections() {
         ..vote
     };
     check("election_notification", expected);
+}
+
+#[test]
+fn elections_of_old_releases() {
+    check("election_initial_3_3", InitialMessage::Sid(2));
+    check("election_initial_3_4", InitialMessage::Sid(2));
+    // Both vote for themselves, with an empty history, in their first round.
+    let vote = Notification {
+        state: ServerState::Looking,
+        leader: 2,
+        zxid: 0,
+        round: 1,
+        peer_epoch: 0,
+        version: 0,
+        config: None,
+    };
+    let oldest = captured("election_notification_3_3");
+    assert_eq!((oldest.len(), Notification::from_bytes(oldest)), (28, Ok(vote.clone())));
+    // The version that 3.4 writes counts for nothing: the length says what this is.
+    let old = captured("election_notification_3_4");
+    assert_eq!((old.len(), old.last()), (40, Some(&1)));
+    assert_eq!(Notification::from_bytes(old), Ok(vote));
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jute::data::{Acl, Id};
 use jute::txn::*;
-use jute::Decode;
+use jute::{Decode, Encode};
 
 use crate::captured::captured;
 use crate::{check, number, open_acl, stat};
@@ -143,4 +143,33 @@ fn multis() {
     let set = SetDataTxn { path: path("/golden"), data: Some(b"hi"), version: 2 };
     let parts = vec![Txn::SetData(set), Txn::Error(-103), Txn::Error(-2)];
     check_txn("txn_multi_failed", zxid + 1, None, Txn::Multi(parts));
+}
+
+#[test]
+fn a_create_of_3_3_says_nothing_of_its_parent() {
+    let bytes = captured("txn_create_3_3");
+    let found = TxnRecord::from_bytes(bytes).expect("a transaction");
+    let header = TxnHeader { cxid: 1, zxid: 2, kind: 1, ..found.header };
+    let txn = CreateTxn {
+        path: path("/old"),
+        data: Some(b"hi"),
+        acl: open_acl(),
+        ephemeral: true,
+        parent_cversion: -1,
+    };
+    let expected = TxnRecord { header, txn: Txn::Create(txn), digest: None };
+    assert_eq!(found, expected);
+    // Encoded in today's form.
+    assert_eq!(expected.to_bytes(), [bytes, &(-1i32).to_be_bytes()].concat());
+}
+
+#[test]
+fn a_close_session_may_be_without_body_and_even_then_with_a_digest() {
+    for (name, digested) in [("txn_close_session_3_5", false), ("txn_close_session_bare", true)] {
+        let found = TxnRecord::from_bytes(captured(name)).expect(name);
+        let header = TxnHeader { cxid: 2, zxid: 3, kind: -11, ..found.header };
+        assert_eq!(found.digest.map(|digest| digest.version), digested.then_some(2), "{name}");
+        let txn = Txn::CloseSession(None);
+        check(name, TxnRecord { header, txn, digest: found.digest });
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::Kind::{DecodedInt, DecodedLong, ExactTrue, Flag, Path, Text};
 use super::Outside::Default;
-use super::Work::{Ensemble, Operator, Security};
+use super::Work::{Operator, Security};
 use super::{Key, Kind, Scope};
 
 const fn dash_d(name: &'static str, kind: Kind, default: &'static str) -> Key {
@@ -22,7 +22,7 @@ pub(super) static DASH_D: &[Key] = &[
         .unit("bytes")
         .doc("largest packet from a client, and with its extra size the largest record"),
     dash_d("readonlymode.enabled", ExactTrue, "false")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("serve reads without a quorum; allows the word isro"),
     dash_d("znode.container.checkIntervalMs", DecodedInt, "60000")
         .at_least(1, Default)
@@ -34,9 +34,9 @@ pub(super) static DASH_D: &[Key] = &[
     dash_d("znode.container.maxNeverUsedIntervalMs", DecodedLong, "0")
         .unit("ms")
         .doc("age at which a container that never had a child goes; 0 is never"),
-    dash_d("leader.nodelay", ExactTrue, "true").later(Ensemble).doc("TCP_NODELAY towards learners"),
+    dash_d("leader.nodelay", ExactTrue, "true").in_ensemble().doc("TCP_NODELAY towards learners"),
     dash_d("follower.nodelay", ExactTrue, "true")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("TCP_NODELAY towards the leader"),
     Key::row("server.realm", Scope::DashD("zookeeper.server.realm"), Text, "")
         .later(Security)

@@ -38,37 +38,34 @@ pub(super) static BASICS: &[Key] = &[
 
 pub(super) static MEMBERS: &[Key] = &[
     cfg("server.*", Member, "")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("`host:quorumPort:electionPort[:role][;[clientHost:]clientPort]`"),
-    cfg("group.*", Member, "").later(Ensemble).doc("`a:b:c`, the servers of a hierarchical group"),
-    cfg("weight.*", Member, "1").later(Ensemble).doc("votes of a server in its group"),
+    cfg("group.*", Member, "").in_ensemble().doc("`a:b:c`, the servers of a hierarchical group"),
+    cfg("weight.*", Member, "1").in_ensemble().doc("votes of a server in its group"),
     cfg("dynamicConfigFile", Path, "")
         .later(Ensemble)
         .doc("file with the server, group and weight lines"),
 ];
 
 pub(super) static ENSEMBLE: &[Key] = &[
-    cfg("initLimit", Int, "").unit("ticks").later(Ensemble).doc("time to join a leader; required"),
-    cfg("syncLimit", Int, "")
-        .unit("ticks")
-        .later(Ensemble)
-        .doc("time between heartbeats; required"),
+    cfg("initLimit", Int, "").unit("ticks").in_ensemble().doc("time to join a leader; required"),
+    cfg("syncLimit", Int, "").unit("ticks").in_ensemble().doc("time between heartbeats; required"),
     cfg("connectToLearnerMasterLimit", Int, "0")
         .unit("ticks")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("time to connect to a leader; 0 means initLimit"),
     cfg("observerMasterPort", Int, "0")
         .later(Ensemble)
         .doc("port on which followers serve observers; 0 is off"),
-    cfg("electionAlg", Int, "3").within(3, 3, Refuse).later(Ensemble).doc("only 3 is left"),
+    cfg("electionAlg", Int, "3").within(3, 3, Refuse).in_ensemble().doc("only 3 is left"),
     cfg("quorumListenOnAllIPs", Bool, "false")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("listen for members on every address"),
     cfg("peerType", Text, "participant")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("participant or observer; the server lines win"),
     cfg("syncEnabled", Bool, "true")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("observers write logs and snapshots; `observer.syncEnabled` wins"),
     cfg("localSessionsEnabled", Bool, "false").later(Ensemble).doc("sessions known to one server"),
     cfg("localSessionsUpgradingEnabled", Bool, "false")
@@ -77,7 +74,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
     cfg("reconfigEnabled", Bool, "false").later(Ensemble).doc("allow reconfig"),
     cfg("multiAddress.enabled", Bool, "false")
         .either()
-        .later(Ensemble)
+        .in_ensemble()
         .doc("several addresses in a server line"),
     cfg("multiAddress.reachabilityCheckTimeoutMs", Int, "1000")
         .either()

@@ -119,22 +119,19 @@ pub(super) static STORAGE: &[Key] = &[
         .doc("duration of a sync worth a warning"),
     prop("commitLogCount", LenientLong, "500")
         .at_least(500, Clamp)
-        .later(Ensemble)
+        .in_ensemble()
         .doc("transactions kept in memory for learners"),
     prop("snapshotSizeFactor", Float, "0.33")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("log on disk that may go to a learner, as a share of the snapshot; below 0 is off"),
     prop("snapshot.compression.method", Text, "").doc("gz or snappy; anything else is plain"),
     prop("snapshot.trust.empty", Flag, "false").doc("start on logs without any snapshot"),
     prop("datadir.autocreate", Flag, "true").doc("create missing data directories"),
-    prop("db.autocreate", Flag, "true")
-        .later(Ensemble)
-        .doc("take an empty data directory for a new database"),
+    prop("db.autocreate", Flag, "true").doc("take an empty data directory for a new database"),
     prop("digest.enabled", Flag, "true").doc("keep a digest of the tree and check it"),
     prop("closeSessionTxn.enabled", Flag, "true")
         .doc("the transaction that closes a session lists its ephemeral nodes"),
     prop("serializeLastProcessedZxid.enabled", Flag, "true")
-        .without_meaning("snapshots always end so, and no reader minds")
         .doc("snapshots end with the zxid they reach"),
     prop("extendedTypesEnabled", Flag, "false").doc("allow nodes with a time to live"),
     prop("emulate353TTLNodes", Flag, "false").doc("read such nodes as 3.5.3 wrote them"),
@@ -176,17 +173,17 @@ pub(super) static NETWORK: &[Key] = &[
         .later(Security)
         .doc("drop a TLS connection before its handshake if it cannot be served"),
     prop("clientTcpKeepAlive", Flag, "false").doc("SO_KEEPALIVE on connections of clients"),
-    prop("tcpKeepAlive", Flag, "false").later(Ensemble).doc("SO_KEEPALIVE on election connections"),
-    prop("cnxTimeout", StrictInt, "5000")
+    prop("tcpKeepAlive", Flag, "false").in_ensemble().doc("SO_KEEPALIVE on election connections"),
+    prop("cnxTimeout", DecodedInt, "5000")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("time to connect to a member"),
     prop("quorumCnxnTimeoutMs", DecodedInt, "-1")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("read timeout of election connections; -1 is syncLimit ticks"),
     prop("electionPortBindRetry", DecodedInt, "3")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("attempts, a second apart, to bind the election port; 0 is for ever"),
     prop("commitProcessor.numWorkerThreads", DecodedInt, "=cores")
         .without_meaning("reads run on the connection's own worker")
@@ -242,7 +239,7 @@ pub(super) static NETWORK: &[Key] = &[
     prop("messageTracker.BufferSize", DecodedInt, "10").later(Ensemble).doc("how many of them"),
     prop("jute.maxbuffer.extrasize", DecodedInt, "=jute.maxbuffer")
         .unit("bytes")
-        .later(Ensemble)
+        .in_ensemble()
         .doc(
             "what a record between members may have above jute.maxbuffer; on disk none is too long",
         ),
@@ -250,7 +247,7 @@ pub(super) static NETWORK: &[Key] = &[
 
 pub(super) static ENSEMBLE: &[Key] = &[
     prop("leaderServes", NotNo, "yes").later(Ensemble).doc("no: a leader takes no clients"),
-    prop("observer.syncEnabled", Flag, "true").later(Ensemble).doc("wins over syncEnabled"),
+    prop("observer.syncEnabled", Flag, "true").in_ensemble().doc("wins over syncEnabled"),
     prop("observer.reconnectDelayMs", DecodedLong, "0")
         .unit("ms")
         .later(Ensemble)
@@ -265,17 +262,17 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .doc("queue of a follower for observers"),
     prop("fastleader.minNotificationInterval", DecodedInt, "200")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("first wait for votes"),
     prop("fastleader.maxNotificationInterval", DecodedInt, "60000")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("longest wait for votes"),
     prop("leader.maxConcurrentSnapSyncs", DecodedInt, "10")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("snapshots sent at the same time"),
     prop("leader.maxConcurrentDiffSyncs", DecodedInt, "100")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("logs sent at the same time"),
     prop("leader.maxTimeToWaitForEpoch", DecodedInt, "-1")
         .unit("ms")
@@ -286,7 +283,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .doc("measure one of so many acknowledgements"),
     prop("leaderConnectDelayDuringRetryMs", DecodedInt, "100")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("wait between two attempts to connect to a leader"),
     prop("leader.closeSocketAsync", Flag, "false")
         .bare()
@@ -300,7 +297,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .bare()
         .without_meaning("sending never waits")
         .doc("send to the leader on another thread"),
-    prop("forceSnapshotSync", Flag, "false").later(Ensemble).doc("learners always get a snapshot"),
+    prop("forceSnapshotSync", Flag, "false").in_ensemble().doc("learners always get a snapshot"),
     prop("forward_learner_requests_to_commit_processor_disabled", Flag, "false")
         .without_meaning("a switch for debugging Apache's request chain")
         .doc("part of the leader's request chain"),

@@ -35,53 +35,68 @@ pub enum After {
     Close,
 }
 
+/// Writes the body of an answer.
+type Evaluate = fn(&mut ReadContext<'_>, &[u8], &mut Writer) -> Result<(), ErrorCode>;
+
+/// What the answer to a read consists of.
+#[derive(Clone, Copy)]
+enum Answer {
+    /// A header and, without an error, a body.
+    Whole(Evaluate),
+    /// A header and a body that stays as far as it was written, error or not.
+    Parts(Evaluate),
+    /// Events of what the client has missed, and a header behind them.
+    CatchUp(Evaluate),
+    /// A header with a ping's xid.
+    Ping,
+}
+
+/// How a read is answered: the one table of what this module knows. `None`: not a read.
+fn answer_to(op: OpCode) -> Option<Answer> {
+    Some(match op {
+        OpCode::Exists => Answer::Whole(node::exists),
+        OpCode::GetData => Answer::Whole(node::get_data),
+        OpCode::GetAcl => Answer::Whole(node::get_acl),
+        OpCode::GetChildren => Answer::Whole(node::get_children),
+        OpCode::GetChildren2 => Answer::Whole(node::get_children_and_stat),
+        OpCode::GetAllChildrenNumber => Answer::Whole(node::get_all_children_number),
+        OpCode::GetEphemerals => Answer::Whole(get_ephemerals),
+        OpCode::Sync => Answer::Whole(sync),
+        OpCode::AddWatch => Answer::Whole(watches::add_watch),
+        OpCode::CheckWatches => Answer::Whole(watches::check_watches),
+        OpCode::RemoveWatches => Answer::Whole(watches::remove_watches),
+        OpCode::WhoAmI => Answer::Whole(who_am_i),
+        OpCode::MultiRead => Answer::Parts(node::multi_read),
+        OpCode::SetWatches => Answer::CatchUp(watches::set_watches),
+        OpCode::SetWatches2 => Answer::CatchUp(watches::set_watches_2),
+        OpCode::Ping => Answer::Ping,
+        _ => return None,
+    })
+}
+
 /// Whether the operation is one this module answers.
 pub fn is_read(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::Exists
-            | OpCode::GetData
-            | OpCode::GetAcl
-            | OpCode::GetChildren
-            | OpCode::GetChildren2
-            | OpCode::GetAllChildrenNumber
-            | OpCode::GetEphemerals
-            | OpCode::Sync
-            | OpCode::Ping
-            | OpCode::MultiRead
-            | OpCode::SetWatches
-            | OpCode::SetWatches2
-            | OpCode::AddWatch
-            | OpCode::CheckWatches
-            | OpCode::RemoveWatches
-            | OpCode::WhoAmI
-    )
+    answer_to(op).is_some()
 }
 
 /// Evaluates a read and appends its reply (and the events that must precede it) to `out`.
+/// [`is_read`] says what a read is.
 pub fn read(cx: &mut ReadContext<'_>, op: OpCode, xid: i32, body: &[u8], out: &mut Writer) {
     let zxid = cx.replica.last_zxid();
-    if op == OpCode::Ping {
-        ping(zxid, out);
-        return;
-    }
-    let start = out.len();
+    let (evaluate, keeps_parts) = match answer_to(op).expect("the caller asks for reads only") {
+        Answer::Ping => return ping(zxid, out),
+        Answer::CatchUp(evaluate) => {
+            let result = evaluate(cx, body, out);
+            return reply::frame(out, xid, zxid, result, |_| {});
+        }
+        Answer::Whole(evaluate) => (evaluate, false),
+        Answer::Parts(evaluate) => (evaluate, true),
+    };
     let at = out.begin_frame();
     jute::proto::ReplyHeader { xid, zxid: zxid.0, err: 0 }.encode(out);
     let body_at = out.len();
-    let result = match op {
-        OpCode::SetWatches | OpCode::SetWatches2 => {
-            // What the client missed comes before the reply.
-            out.truncate(start);
-            let result = watches::set_watches(cx, op, body, out);
-            reply::frame(out, xid, zxid, result, |_| {});
-            return;
-        }
-        OpCode::MultiRead => node::multi_read(cx, body, out),
-        _ => evaluate(cx, op, body, out),
-    };
-    if let Err(code) = result {
-        if op != OpCode::MultiRead {
+    if let Err(code) = evaluate(cx, body, out) {
+        if !keeps_parts {
             out.truncate(body_at);
         }
         out.patch_i32(body_at - 4, code.code());
@@ -94,37 +109,18 @@ pub fn ping(zxid: Zxid, out: &mut Writer) {
     reply::header_only(out, reply::PING_XID, zxid, ErrorCode::Ok);
 }
 
-fn evaluate(
-    cx: &mut ReadContext<'_>,
-    op: OpCode,
-    body: &[u8],
-    out: &mut Writer,
-) -> Result<(), ErrorCode> {
-    match op {
-        OpCode::Exists => node::exists(cx, body, out),
-        OpCode::GetData => node::get_data(cx, body, out),
-        OpCode::GetAcl => node::get_acl(cx, body, out),
-        OpCode::GetChildren => node::get_children(cx, body, out, false),
-        OpCode::GetChildren2 => node::get_children(cx, body, out, true),
-        OpCode::GetAllChildrenNumber => node::get_all_children_number(cx, body, out),
-        OpCode::GetEphemerals => get_ephemerals(cx, body, out),
-        OpCode::Sync => sync(body, out),
-        OpCode::AddWatch => watches::add_watch(cx, body, out),
-        OpCode::CheckWatches => watches::check_watches(cx, body),
-        OpCode::RemoveWatches => watches::remove_watches(cx, body),
-        OpCode::WhoAmI => who_am_i(cx, out),
-        _ => Err(ErrorCode::Unimplemented),
-    }
-}
-
 /// sync echoes its path, whatever it is. Alone, a server has nothing to wait for.
-fn sync(body: &[u8], out: &mut Writer) -> Result<(), ErrorCode> {
+fn sync(_: &mut ReadContext<'_>, body: &[u8], out: &mut Writer) -> Result<(), ErrorCode> {
     parse::<PathRequest<'_>>(body)?.encode(out);
     Ok(())
 }
 
 /// The session's own ephemerals, by a plain prefix of their paths.
-fn get_ephemerals(cx: &ReadContext<'_>, body: &[u8], out: &mut Writer) -> Result<(), ErrorCode> {
+fn get_ephemerals(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    out: &mut Writer,
+) -> Result<(), ErrorCode> {
     let request = parse::<PathRequest<'_>>(body)?;
     // Java's trim takes every character up to the blank.
     let prefix = request.path.as_deref().unwrap_or("");
@@ -141,7 +137,7 @@ fn get_ephemerals(cx: &ReadContext<'_>, body: &[u8], out: &mut Writer) -> Result
     Ok(())
 }
 
-fn who_am_i(cx: &ReadContext<'_>, out: &mut Writer) -> Result<(), ErrorCode> {
+fn who_am_i(cx: &mut ReadContext<'_>, _: &[u8], out: &mut Writer) -> Result<(), ErrorCode> {
     let infos = cx.auth.client_infos(cx.identities);
     let info = |(scheme, user): (String, String)| ClientInfo {
         auth_scheme: Some(Cow::Owned(scheme)),

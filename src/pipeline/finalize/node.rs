@@ -51,8 +51,25 @@ pub(super) fn get_data(
     Ok(())
 }
 
-/// getChildren and, with the Stat behind the names, getChildren2.
+/// getChildren.
 pub(super) fn get_children(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    out: &mut Writer,
+) -> Result<(), ErrorCode> {
+    children(cx, body, out, false)
+}
+
+/// getChildren2: the Stat behind the names.
+pub(super) fn get_children_and_stat(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    out: &mut Writer,
+) -> Result<(), ErrorCode> {
+    children(cx, body, out, true)
+}
+
+fn children(
     cx: &mut ReadContext<'_>,
     body: &[u8],
     out: &mut Writer,
@@ -72,7 +89,7 @@ pub(super) fn get_children(
 
 /// getAllChildrenNumber: strict descendants.
 pub(super) fn get_all_children_number(
-    cx: &ReadContext<'_>,
+    cx: &mut ReadContext<'_>,
     body: &[u8],
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
@@ -85,7 +102,7 @@ pub(super) fn get_all_children_number(
 
 /// getACL: whoever is no admin of the znode does not see its passwords' hashes.
 pub(super) fn get_acl(
-    cx: &ReadContext<'_>,
+    cx: &mut ReadContext<'_>,
     body: &[u8],
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {

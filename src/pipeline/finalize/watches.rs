@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use jute::proto::{AddWatchRequest, ErrorResponse, SetWatches, SetWatches2, WatcherTypeRequest};
-use jute::{Encode, ErrorCode, OpCode, Writer};
+use jute::{Encode, ErrorCode, Writer};
 
 use super::{parse, ReadContext};
 use crate::auth::perms;
@@ -14,28 +14,39 @@ use crate::watch::{Lists, Mode, NodeView, WatcherType};
 /// A null path can be watched, and never fires: no znode has a NUL in its path.
 const NO_PATH: &str = "\0";
 
-/// setWatches and setWatches2: tells what was missed, arms the rest. Whoever may not read a
-/// znode is told nothing about it.
+/// setWatches: as setWatches2, before there were persistent watches.
 pub(super) fn set_watches(
     cx: &mut ReadContext<'_>,
-    op: OpCode,
     body: &[u8],
     out: &mut Writer,
 ) -> Result<(), ErrorCode> {
-    let none = || Some(Vec::new());
-    let request = if op == OpCode::SetWatches2 {
-        parse::<SetWatches2<'_>>(body)?
-    } else {
-        let r = parse::<SetWatches<'_>>(body)?;
-        SetWatches2 {
-            relative_zxid: r.relative_zxid,
-            data: r.data,
-            exist: r.exist,
-            child: r.child,
-            persistent: none(),
-            persistent_recursive: none(),
-        }
+    let r = parse::<SetWatches<'_>>(body)?;
+    let request = SetWatches2 {
+        relative_zxid: r.relative_zxid,
+        data: r.data,
+        exist: r.exist,
+        child: r.child,
+        persistent: Some(Vec::new()),
+        persistent_recursive: Some(Vec::new()),
     };
+    catch_up(cx, request, out)
+}
+
+/// setWatches2: tells what was missed, arms the rest. Whoever may not read a znode is told
+/// nothing about it.
+pub(super) fn set_watches_2(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    out: &mut Writer,
+) -> Result<(), ErrorCode> {
+    catch_up(cx, parse::<SetWatches2<'_>>(body)?, out)
+}
+
+fn catch_up(
+    cx: &mut ReadContext<'_>,
+    request: SetWatches2<'_>,
+    out: &mut Writer,
+) -> Result<(), ErrorCode> {
     let lists = Lists {
         data: paths(&request.data)?,
         exist: paths(&request.exist)?,
@@ -74,13 +85,21 @@ pub(super) fn add_watch(
 }
 
 /// checkWatches: is there such a watch?
-pub(super) fn check_watches(cx: &ReadContext<'_>, body: &[u8]) -> Result<(), ErrorCode> {
+pub(super) fn check_watches(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    _: &mut Writer,
+) -> Result<(), ErrorCode> {
     let (path, kind) = watcher(body)?;
     cx.watches.contains(&path, cx.conn, kind).then_some(()).ok_or(ErrorCode::NoWatcher)
 }
 
 /// removeWatches: takes it away, without an event.
-pub(super) fn remove_watches(cx: &mut ReadContext<'_>, body: &[u8]) -> Result<(), ErrorCode> {
+pub(super) fn remove_watches(
+    cx: &mut ReadContext<'_>,
+    body: &[u8],
+    _: &mut Writer,
+) -> Result<(), ErrorCode> {
     let (path, kind) = watcher(body)?;
     cx.watches.remove(&path, cx.conn, kind).then_some(()).ok_or(ErrorCode::NoWatcher)
 }

@@ -8,10 +8,12 @@ mod multi;
 mod quota;
 mod session;
 
+use std::collections::BTreeMap;
+
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
-use super::batch::{Batch, Entry, Outcome, SessionEffect};
+use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
 use crate::auth::Auth;
@@ -42,6 +44,9 @@ pub struct Prep {
     last_zxid: Zxid,
     /// The tree's digest once everything prepared is applied.
     digest: u64,
+    /// Operations refused since somebody asked, by the znode that has the quota: as many members
+    /// as there are quotas.
+    over_quota: BTreeMap<String, u64>,
 }
 
 /// What preparing one request may look at.
@@ -64,13 +69,15 @@ struct Op<'a> {
 }
 
 impl Prep {
-    /// Goes on behind what `replica` has applied.
-    pub fn new(options: PrepOptions, replica: &Replica, seed: u64) -> Self {
+    /// Goes on behind what `replica` has applied. `last` is the zxid before the first one given
+    /// out: the replica's, or the beginning of a new leader's epoch.
+    pub fn new(options: PrepOptions, replica: &Replica, last: Zxid, seed: u64) -> Self {
         Prep {
             options,
             overlay: Overlay::new(seed),
-            last_zxid: replica.last_zxid(),
+            last_zxid: last,
             digest: replica.digest(),
+            over_quota: BTreeMap::new(),
         }
     }
 
@@ -84,6 +91,11 @@ impl Prep {
         self.overlay.outstanding()
     }
 
+    /// Operations that a quota refused since the last call, by the znode that has the quota.
+    pub fn take_over_quota(&mut self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut self.over_quota)
+    }
+
     /// Everything up to `zxid` is in the replica now.
     pub fn applied(&mut self, zxid: Zxid) {
         self.overlay.applied(zxid);
@@ -95,26 +107,27 @@ impl Prep {
         cx: &Context<'_>,
         request: &Request,
         effect: SessionEffect,
-        out: &mut Batch,
+        out: &mut BatchBuilder,
     ) {
-        let outcome = match self.txn_of(cx, request, out) {
-            Ok((zxid, record)) => Outcome::Txn { zxid, record, effect },
-            Err(code) => Outcome::Refused(code),
-        };
-        out.entries.push(Entry { origin: request.origin, op: request.op, outcome });
+        if let Err(code) = self.append_txn(cx, request, effect, out) {
+            out.push(request.origin, request.op, Outcome::Refused(code));
+        }
     }
 
     /// Parses, takes a zxid, judges, encodes. `Err`: can't be parsed, no zxid taken. A multi that
-    /// is none takes one all the same, as Apache's clients are used to.
-    fn txn_of(
+    /// is none takes one all the same, as Apache's clients are used to; and so does whatever a
+    /// learner has forwarded, for it waits for the transaction.
+    fn append_txn(
         &mut self,
         cx: &Context<'_>,
         request: &Request,
-        out: &mut Batch,
-    ) -> Result<(Zxid, std::ops::Range<usize>), ErrorCode> {
+        effect: SessionEffect,
+        out: &mut BatchBuilder,
+    ) -> Result<(), ErrorCode> {
         let body: &[u8] = &request.body;
         let parsed = match Parsed::read(request.op, body) {
             Ok(parsed) => parsed,
+            Err(_) if request.origin.is_none() => Parsed::Unreadable,
             Err(DecodeError::Null) => return Err(ErrorCode::MarshallingError),
             Err(_) if request.op == OpCode::Multi => Parsed::Unreadable,
             Err(_) => return Err(ErrorCode::MarshallingError),
@@ -131,20 +144,20 @@ impl Prep {
         });
         let header = TxnHeader {
             client_id: request.session.0,
-            cxid: request.origin.map_or(0, |o| o.xid),
+            cxid: request.cxid,
             zxid: zxid.0,
             time_ms: cx.now.wall_ms,
             kind: txn.kind(),
         };
         let digest = TxnDigest { version: tree::DIGEST_VERSION, tree_digest: self.digest as i64 };
-        let record = out.append(|w| {
+        out.encode(request.origin, request.op, (zxid, effect), |w| {
             header.encode(w);
             txn.encode(w);
             if digested {
                 digest.encode(w);
             }
         });
-        Ok((zxid, record))
+        Ok(())
     }
 
     fn judge<'b>(
@@ -209,6 +222,15 @@ impl Prep {
     fn is_session_owned(&self, stat: &StatPersisted) -> bool {
         matches!(self.options.owners.read(stat.ephemeral_owner), Owner::Session(_))
     }
+}
+
+/// Whether a write's or sync's body can be parsed: what can't be must not leave this server.
+pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), ErrorCode> {
+    let read = match op {
+        OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(drop),
+        _ => Parsed::read(op, body).map(drop),
+    };
+    read.map_err(|_| ErrorCode::MarshallingError)
 }
 
 /// A write's body, parsed.

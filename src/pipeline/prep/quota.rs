@@ -8,7 +8,7 @@ use super::{Op, Prep};
 impl Prep {
     /// A new znode counts one, and its data.
     pub(super) fn check_create_quota(
-        &self,
+        &mut self,
         op: &Op<'_>,
         path: &str,
         data: Option<&[u8]>,
@@ -18,7 +18,7 @@ impl Prep {
 
     /// New data counts by the difference to what is there.
     pub(super) fn check_set_quota(
-        &self,
+        &mut self,
         op: &Op<'_>,
         path: &str,
         data_len: i64,
@@ -28,7 +28,7 @@ impl Prep {
     }
 
     fn check_quota(
-        &self,
+        &mut self,
         op: &Op<'_>,
         path: &str,
         bytes: i64,
@@ -45,6 +45,7 @@ impl Prep {
         if is_over(count, used.count(), limits.count_hard_limit())
             || is_over(bytes, used.bytes(), limits.byte_hard_limit())
         {
+            *self.over_quota.entry(root.to_owned()).or_default() += 1;
             return Err(ErrorCode::QuotaExceeded);
         }
         Ok(())

@@ -17,7 +17,7 @@ use super::stranger::{self, Stranger};
 use super::{layout, recover_files, Dirs, RecoverOptions, Recovered, Report, Whose};
 
 /// What a member's recovery must be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct MemberOptions {
     /// As for a standalone server.
     pub recover: RecoverOptions,

@@ -62,7 +62,7 @@ impl Dirs {
 }
 
 /// What recovery must be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RecoverOptions {
     /// How the replica is to be made.
     pub tree: TreeOptions,
@@ -70,8 +70,15 @@ pub struct RecoverOptions {
     pub trust_empty_snapshot: bool,
     /// `zookeeper.datadir.autocreate`: missing directories are made.
     pub create_dirs: bool,
+    /// `zookeeper.db.autocreate`: an empty directory is that of a new standalone server. Without
+    /// it that takes a file `initialize`.
+    pub autocreate: bool,
     /// For the first snapshot of an empty directory.
     pub compression: Compression,
+    /// `serializeLastProcessedZxid.enabled`: that snapshot has the section.
+    pub with_last_zxid: bool,
+    /// Tells the times in the report, ms; by default it stands still.
+    pub clock_ms: fn() -> i64,
 }
 
 impl Default for RecoverOptions {
@@ -80,7 +87,10 @@ impl Default for RecoverOptions {
             tree: TreeOptions::default(),
             trust_empty_snapshot: false,
             create_dirs: true,
+            autocreate: true,
             compression: Compression::None,
+            with_last_zxid: true,
+            clock_ms: || 0,
         }
     }
 }
@@ -102,6 +112,10 @@ pub struct Report {
     /// The directory was empty and has its first snapshot now.
     pub fresh: bool,
     pub log_files: usize,
+    /// Time to find and load the snapshot, and to replay the logs behind it, ms of the caller's
+    /// clock.
+    pub snapshot_load_ms: i64,
+    pub txns_load_ms: i64,
     /// Transactions replayed.
     pub txns: u64,
     /// An unfinished write at the log's end that was cut off: file and offset.
@@ -144,7 +158,9 @@ fn recover_files<D: Disk>(
 ) -> Result<Recovered, RecoveryRefused> {
     let synced = read_synced(disk, dirs)?;
     let mut report = Report::default();
+    let began_ms = (options.clock_ms)();
     let found = load_newest(disk, dirs, options, None, &mut report)?;
+    let loaded_ms = (options.clock_ms)();
     let none = found.is_none();
     let loaded = found.unwrap_or_else(|| Loaded::nothing(options.tree));
     let (ours, reaches) = (loaded.ours, loaded.reaches.clone());
@@ -168,7 +184,12 @@ fn recover_files<D: Disk>(
         check_snapshot_logged(&walk, from, &report)?;
     }
     note_walk(&mut report, &walk);
+    report.snapshot_load_ms = loaded_ms - began_ms;
+    report.txns_load_ms = (options.clock_ms)() - loaded_ms;
     report.fresh = none && walk.last == Zxid::ZERO;
+    if report.fresh && !options.autocreate && !is_member {
+        check_initialize(disk, dirs)?;
+    }
     tidy(disk, dirs, &walk, &mut report)?;
     if none {
         write_first_snapshot(disk, dirs, options, replica).map(|replica| Recovered {
@@ -179,6 +200,26 @@ fn recover_files<D: Disk>(
     } else {
         Ok(Recovered { last_zxid: replica.last_zxid(), replica, report })
     }
+}
+
+/// An Apache server that finds a directory empty against its word runs and serves nobody; the
+/// operator should hear of it before the clients do.
+fn check_initialize<D: Disk>(disk: &D, dirs: &Dirs) -> Result<(), RecoveryRefused> {
+    let file = dirs.initialize();
+    if disk.exists(&file).map_err(|e| RecoveryRefused::io(&file, "look for", &e))? {
+        return Ok(());
+    }
+    Err(RecoveryRefused {
+        refusal: Refusal::Layout,
+        what: format!(
+            "there is no data here, and db.autocreate=false: mount the right directory, or make \
+             an empty file {} if this server is new",
+            file.display()
+        ),
+        file: dirs.snapshots.clone(),
+        offset: None,
+        zxid: None,
+    })
 }
 
 fn read_synced<D: Disk>(disk: &D, dirs: &Dirs) -> Result<Option<Synced>, RecoveryRefused> {
@@ -366,6 +407,7 @@ fn write_first_snapshot<D: Disk>(
         zxid: None,
         what: format!("cannot write the first snapshot: {e}"),
     };
-    write_snapshot(disk, &dirs.snapshots, &mut replica, options.compression).map_err(refuse)?;
+    let (dir, compression) = (&dirs.snapshots, options.compression);
+    write_snapshot(disk, dir, &mut replica, compression, options.with_last_zxid).map_err(refuse)?;
     Ok(replica)
 }

@@ -20,6 +20,9 @@ mod read;
 mod snappy;
 mod write;
 
+use jute::disk::{FileHeader, SnapshotDigest, NODES_END_BYTES};
+use jute::Decode;
+
 pub use body::BodyReader;
 pub use inflate::FileBytes;
 pub use parse::{Event, Parser, Step, Visit};
@@ -31,11 +34,9 @@ use std::io;
 use super::disk::DiskFile;
 
 /// First bytes of every snapshot.
-const HEADER: [u8; 16] = *b"ZKSN\x00\x00\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff";
-/// A seal: checksum and the path "/".
-const SEAL_LEN: usize = 13;
+const HEADER: [u8; FileHeader::LEN] = FileHeader::SNAPSHOT.to_array();
 /// The digest section without its seal.
-const DIGEST_LEN: usize = 20;
+const DIGEST_LEN: usize = SnapshotDigest::MIN_LEN;
 /// The last zxid's section without its seal.
 const LAST_ZXID_LEN: usize = 8;
 /// The digest version this server knows.
@@ -67,12 +68,12 @@ impl Compression {
 /// Apache's first look at a snapshot (`SnapStream.isValidSnapshot`): the end of the last seal, or
 /// the head of a packed stream. Not more than that.
 pub fn looks_whole<F: DiskFile>(file: &F, compression: Compression) -> io::Result<bool> {
-    let (mut head, mut end) = ([0; 8], [0; 5]);
+    let (mut head, mut end) = ([0; 8], [0; NODES_END_BYTES.len()]);
     let len = file.len()?;
     file.read_at(0, &mut head)?;
     file.read_at(len.saturating_sub(end.len() as u64), &mut end)?;
     Ok(match compression {
-        Compression::None => len >= 10 && end == *b"\x00\x00\x00\x01/",
+        Compression::None => len >= 10 && end == NODES_END_BYTES,
         Compression::Gzip => head.starts_with(b"\x1f\x8b"),
         Compression::Snappy => head == snappy::MAGIC,
     })

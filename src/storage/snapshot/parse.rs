@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use jute::disk::NODES_END_BYTES;
 use jute::{Acl, Decode, DecodeError, Limits, Reader, StatPersisted};
 
 /// A string or buffer longer than this is damage, whatever `jute.maxbuffer` says.
@@ -152,8 +153,8 @@ fn acl(
 
 fn node(bytes: &[u8], visit: &mut Visit<'_>) -> Result<Step, String> {
     let Some(path_len) = peek_len(bytes, 0, "a path")? else { return Ok(Step::Need(4)) };
-    if path_len == 1 && bytes.get(4) == Some(&b'/') {
-        return Ok(Step::End(5));
+    if bytes.starts_with(&NODES_END_BYTES) {
+        return Ok(Step::End(NODES_END_BYTES.len()));
     }
     let data_at = 4 + path_len;
     let Some(data_len) = peek_len(bytes, data_at, "a znode's data")? else {

@@ -2,9 +2,12 @@
 
 use std::io::{self, Read};
 
+use jute::disk::{SnapshotDigest, NODES_END_BYTES, SEAL_LEN};
+use jute::Decode;
+
 use super::inflate::Inflate;
 use super::parse::{Parser, Step, Visit};
-use super::{Compression, DIGEST_LEN, HEADER, LAST_ZXID_LEN, SEAL_LEN};
+use super::{Compression, DIGEST_LEN, HEADER, LAST_ZXID_LEN};
 use crate::types::Zxid;
 
 /// What stands behind the tree.
@@ -135,12 +138,15 @@ impl<'a> Parts<'a> {
         self.fill(both + 1)?;
         let left = self.input.ready().len();
         if left == both || left == DIGEST_LEN + SEAL_LEN {
-            let zxid = Zxid(self.i64("the digest")?);
-            let version = self.i32("the digest")?;
-            let digest = self.i64("the digest")? as u64;
+            let section = self.take::<DIGEST_LEN>("the digest")?;
+            let section = SnapshotDigest::from_bytes(&section).map_err(|e| e.to_string())?;
             self.check_seal()?;
             // Zxid 0 is written for "none yet".
-            trailer.digest = (zxid.0 > 0).then_some(TreeDigest { zxid, version, digest });
+            trailer.digest = (section.zxid > 0).then_some(TreeDigest {
+                zxid: Zxid(section.zxid),
+                version: section.version,
+                digest: section.digest as u64,
+            });
         }
         if left == both || left == LAST_ZXID_LEN + SEAL_LEN {
             trailer.last_zxid = Some(Zxid(self.i64("the last zxid")?));
@@ -157,7 +163,7 @@ impl<'a> Parts<'a> {
         if seal != sum {
             return Err(format!("checksum {sum:#x} is not {seal:#x}, as the seal says"));
         }
-        if self.take::<5>("a seal")? != *b"\x00\x00\x00\x01/" {
+        if self.take("a seal")? != NODES_END_BYTES {
             return Err("a seal has no end".to_owned());
         }
         Ok(seal)
@@ -178,10 +184,6 @@ impl<'a> Parts<'a> {
         let bytes = *self.input.ready().first_chunk().expect("as many as asked for");
         self.input.consume(N);
         Ok(bytes)
-    }
-
-    fn i32(&mut self, what: &str) -> Result<i32, String> {
-        Ok(i32::from_be_bytes(self.take(what)?))
     }
 
     fn i64(&mut self, what: &str) -> Result<i64, String> {

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use jute::disk::{Seal, SessionEntry, SnapshotDigest, NODES_END};
 use jute::{Acl, Encode, StatPersisted, Writer};
 
 use super::snappy::SnappyWriter;
@@ -44,6 +45,8 @@ pub struct SnapshotWriter<D: Disk> {
     sum: simd_adler32::Adler32,
     packer: Packer,
     compression: Compression,
+    /// Whether the section with the last zxid is written.
+    with_last_zxid: bool,
 }
 
 /// Writes a snapshot of `replica`, which nobody else uses meanwhile. A serving process does the
@@ -53,11 +56,14 @@ pub fn write_snapshot<D: Disk>(
     dir: &Path,
     replica: &mut Replica,
     compression: Compression,
+    with_last_zxid: bool,
 ) -> Result<SnapshotInfo, StorageError> {
     let head = replica.begin_image();
     let written = write_image(disk, dir, replica, &head, compression);
     drop(replica.end_image());
-    written?.finish(replica.options().digest_enabled.then_some(head.digest))
+    let mut writer = written?;
+    writer.with_last_zxid = with_last_zxid;
+    writer.finish(replica.options().digest_enabled.then_some(head.digest))
 }
 
 fn write_image<D: Disk>(
@@ -99,8 +105,7 @@ impl<D: Disk> SnapshotWriter<D> {
         let raw = &mut writer.raw;
         raw.i32(count(sessions.len()));
         for (id, timeout_ms) in sessions {
-            raw.i64(id);
-            raw.i32(timeout_ms);
+            SessionEntry { id, timeout_ms }.encode(raw);
         }
         raw.i32(count(acls.len()));
         for (id, acl) in acls {
@@ -136,7 +141,14 @@ impl<D: Disk> SnapshotWriter<D> {
             sum: simd_adler32::Adler32::new(),
             packer: Packer::new(compression),
             compression,
+            with_last_zxid: true,
         })
+    }
+
+    /// Leaves out the last section, as `serializeLastProcessedZxid.enabled=false` asks for. The
+    /// name says as much.
+    pub fn leave_out_last_zxid(&mut self) {
+        self.with_last_zxid = false;
     }
 
     /// Begins the snapshot of an image of the replica.
@@ -205,16 +217,17 @@ impl<D: Disk> SnapshotWriter<D> {
 
     /// Ends body and sections; answers the first seal.
     fn end(&mut self, digest: Option<u64>) -> Result<i64, StorageError> {
-        self.raw.string(Some("/"));
+        self.raw.string(Some(NODES_END));
         let seal = self.seal()?;
         if let Some(digest) = digest {
-            self.raw.i64(self.zxid.0);
-            self.raw.i32(DIGEST_VERSION);
-            self.raw.i64(digest as i64);
+            let (zxid, digest) = (self.zxid.0, digest as i64);
+            SnapshotDigest { zxid, version: DIGEST_VERSION, digest }.encode(&mut self.raw);
             self.seal()?;
         }
-        self.raw.i64(self.zxid.0);
-        self.seal()?;
+        if self.with_last_zxid {
+            self.raw.i64(self.zxid.0);
+            self.seal()?;
+        }
         let ended = self.packer.end();
         ended.map_err(|e| StorageError::io(&self.part, "pack a snapshot", e))?;
         self.write_piece()?;
@@ -251,11 +264,10 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Checksum of all before it, and the path that ends it.
     fn seal(&mut self) -> Result<i64, StorageError> {
         self.write_out()?;
-        let sum = i64::from(self.sum.finish());
-        self.raw.i64(sum);
-        self.raw.string(Some("/"));
+        let checksum = i64::from(self.sum.finish());
+        Seal { checksum, end: NODES_END.into() }.encode(&mut self.raw);
         self.write_out()?;
-        Ok(sum)
+        Ok(checksum)
     }
 
     fn write_piece(&mut self) -> Result<(), StorageError> {

@@ -23,6 +23,8 @@ import java.util.concurrent.TimeUnit;
 /** A connected client for each test, and a node of its own to work under. */
 abstract class Fixture {
     static final String HOSTPORT = System.getenv("ZK_HOSTPORT");
+    // A server that stands alone has no members to write down.
+    static final boolean CONFIG_IS_EMPTY = System.getenv("ZK_ROLE") == null;
     static final int TIMEOUT_MS = 8000;
 
     /** The client under test. */

@@ -1,0 +1,321 @@
+"""What every member of an ensemble must be able to do, whatever its role and whoever leads.
+
+A check takes a running ensemble and returns what is wrong, or nothing; asserting is as good.
+"""
+
+import time
+
+from session import Event, Refused, Session, tree, tree_difference
+from wire import (
+    CONTAINER, EPHEMERAL, SEQUENTIAL, TTL_SEQUENTIAL, add_watch, auth, check, create, create2,
+    create_container, create_ttl, delete, exists, get_all_children_number, get_children,
+    get_data, get_ephemerals, multi, multi_read, reconfig, set_acl, set_data, sync, who_am_i,
+)
+
+NO_NODE, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS, NODE_EXISTS, NOT_EMPTY = (
+    -101, -103, -108, -110, -111)
+NO_AUTH, INVALID_ACL, SESSION_MOVED, RECONFIG_DISABLED = -102, -114, -118, -123
+SHORT_MS = 2_000
+# Expiry is rounded up to a tick, twice on a bad day; then comes what a busy machine adds.
+EXPIRY_S = SHORT_MS / 1000 + 6
+READ_ONLY = [(1, "world", "anyone")]
+
+
+def by(member):
+    """Where a member's own writes go."""
+    return f"/by{member.sid}"
+
+
+def writes(root):
+    """(request, error) of every kind of write, in order; the ephemerals end with the session."""
+    far_ms = 3_600_000
+    return [
+        (create(root, b"root"), 0),
+        (create(f"{root}/p", b"data"), 0),
+        (create(f"{root}/p", b"again"), NODE_EXISTS),
+        (create(f"{root}/no/p"), NO_NODE),
+        (create(f"{root}/null", None), 0),
+        (create2(f"{root}/two", b"2" * 70_000), 0),
+        (create(f"{root}/s-", b"", flags=SEQUENTIAL), 0),
+        (create(f"{root}/s-", b"", flags=SEQUENTIAL), 0),
+        (create(f"{root}/e", b"", flags=EPHEMERAL), 0),
+        (create(f"{root}/e/below"), NO_CHILDREN_FOR_EPHEMERALS),
+        (create(f"{root}/e-", b"", flags=EPHEMERAL | SEQUENTIAL), 0),
+        (create_container(f"{root}/c", flags=CONTAINER), 0),
+        (create_ttl(f"{root}/t", far_ms), 0),
+        (create_ttl(f"{root}/t-", far_ms, flags=TTL_SEQUENTIAL), 0),
+        (set_data(f"{root}/p", b"set"), 0),
+        (set_data(f"{root}/p", None), 0),
+        (set_data(f"{root}/p", b"?", version=77), BAD_VERSION),
+        (set_data(f"{root}/no", b"?"), NO_NODE),
+        (create(f"{root}/bad", acls=[]), INVALID_ACL),
+        (set_acl(f"{root}/null", READ_ONLY), 0),
+        (create(f"{root}/mine", b"mine", acls=[(31, "auth", "")]), 0),
+        (set_data(f"{root}/mine", b"still mine"), 0),
+        (delete(f"{root}/two", version=5), BAD_VERSION),
+        (delete(f"{root}/two"), 0),
+        (delete(f"{root}/two"), NO_NODE),
+        (delete(root), NOT_EMPTY),
+        # Not right behind the setACL, where Apache's leader may still have the old list.
+        (set_data(f"{root}/null", b"?"), NO_AUTH),
+        (reconfig(members="server.9=127.0.0.1:1:2;3"), RECONFIG_DISABLED),
+    ]
+
+
+def reads(root):
+    """Reads that succeed once `writes` have been done."""
+    return [
+        exists(f"{root}/p"), get_data(f"{root}/p"), get_children(root), get_ephemerals(root),
+        get_all_children_number("/"), who_am_i(), multi_read(get_data(root), get_children(root)),
+    ]
+
+
+def multi_codes(reader):
+    """The error of each result of a multi whose results are errors."""
+    codes = []
+    while True:
+        kind, done, _ = reader.i32(), reader.take(1)[0], reader.i32()
+        if done:
+            return codes
+        assert kind == -1, f"a result of type {kind}"
+        codes.append(reader.i32())
+
+
+def every_operation(ensemble):
+    """Every write and read through every member, with the errors that Apache gives."""
+    for member in ensemble:
+        root = by(member)
+        with Session(member.address) as session:
+            assert session.code(auth("digest", b"ben:secret")) == 0, "auth"
+            for number, (request, wanted) in enumerate(writes(root)):
+                got = session.code(request)
+                what = f"{member.name}: write {number}, {request.op} {request.body[:40]!r}"
+                assert got == wanted, f"{what}: error {got}, not {wanted}"
+            for request in reads(root):
+                got = session.code(request)
+                assert got == 0, f"{member.name}: {request.op}: error {got}"
+            good = multi(create(f"{root}/m", b"m"), set_data(f"{root}/m", b"mm"),
+                         check(f"{root}/m", 1), create(f"{root}/m/gone"), delete(f"{root}/m/gone"))
+            assert session.code(good) == 0, f"{member.name}: multi"
+            bad = multi(create(f"{root}/never"), delete(f"{root}/no"), create(f"{root}/nor"))
+            codes = multi_codes(session.call(bad)[1])
+            assert codes == [0, NO_NODE, -2], f"{member.name}: failed multi: {codes}"
+            assert session.code(exists(f"{root}/never")) == NO_NODE, "half a multi was done"
+
+
+def ordered_within_a_session(ensemble):
+    """Pipelined on one connection, a read sees the write before it and nothing later."""
+    for member in ensemble:
+        path = f"{by(member)}/order"
+        with Session(member.address) as session:
+            session.must(create(path))
+            for number in range(50):
+                session.send(set_data(path, b"%d" % number), get_data(path))
+            for number in range(50):
+                assert session.reply()[0] == 0, f"{member.name}: a pipelined write failed"
+                seen = session.reply()[1].buf()
+                assert seen == b"%d" % number, f"{member.name}: read {seen} after write {number}"
+
+
+def synced_reads(ensemble):
+    """After a sync, a member shows what another one has acknowledged."""
+    sessions = [Session(member.address) for member in ensemble]
+    sessions[0].must(create("/synced"))
+    number = 0
+    for _ in range(10):
+        for writer in sessions:
+            for reader in sessions:
+                number += 1
+                writer.must(set_data("/synced", b"%d" % number))
+                # Ours keep the order even if the read does not wait for the sync's reply.
+                member = ensemble.members[sessions.index(reader)]
+                if member.kind == "oxkeeper":
+                    reader.send(sync("/synced"), get_data("/synced"))
+                    assert reader.reply()[0] == 0, "sync failed"
+                    seen = reader.reply()[1].buf()
+                else:
+                    reader.must(sync("/synced"))
+                    seen = reader.must(get_data("/synced")).buf()
+                assert seen == b"%d" % number, f"{member.name}: {seen} after sync, not {number}"
+    for session in sessions:
+        session.close()
+
+
+def watches(ensemble):
+    """Watches of every kind fire on every member, in the order of the transactions."""
+    with Session(ensemble[1].address) as writer:
+        writer.must(create("/w"))
+        writer.must(create("/w/d"))
+    plain, recursive = [], []
+    for member in ensemble:
+        one, two = Session(member.address), Session(member.address)
+        for session in (one, two):
+            session.must(sync("/w"))
+        one.must(get_data("/w/d", watch=True))
+        assert one.code(exists("/w/new", watch=True)) == NO_NODE
+        one.must(get_children("/w", watch=True))
+        two.must(add_watch("/w", 1))
+        plain.append(one)
+        recursive.append(two)
+    # Through different members, one after the other.
+    for at, request in enumerate([set_data("/w/d", b"1"), create("/w/new"), delete("/w/d")]):
+        with Session(ensemble.members[-1 - at].address) as writer:
+            writer.must(sync("/w"))
+            writer.must(request)
+    changed, gone = Event("changed", "/w/d"), Event("deleted", "/w/d")
+    new = Event("created", "/w/new")
+    for wanted, sessions in (([changed, new, Event("children", "/w")], plain),
+                             ([changed, new, gone], recursive)):
+        for member, session in zip(ensemble, sessions):
+            seen = [session.event(5) for _ in wanted]
+            assert seen == wanted, f"{member.name}: {seen}, not {wanted}"
+            session.close()
+
+
+def await_gone(ensemble, paths, wait_s, what):
+    """Waits until no member has any of the paths."""
+    deadline = time.monotonic() + wait_s
+    for member in ensemble:
+        with Session(member.address) as session:
+            left = set(paths)
+            while left:
+                session.must(sync("/"))
+                left = {path for path in left if session.code(exists(path)) == 0}
+                assert time.monotonic() < deadline, f"{member.name}: {what} still there: {left}"
+                time.sleep(0.05)
+
+
+def sessions_move(ensemble):
+    """A session goes from member to member with its password and its ephemeral."""
+    members = list(ensemble)
+    for member, other in zip(members, members[1:] + members[:1]):
+        path = f"{by(member)}/moved"
+        old = Session(member.address)
+        old.must(create(path, flags=EPHEMERAL))
+        try:
+            Session(other.address, session=old.id, password=b"x" * 16).close()
+            raise AssertionError(f"{other.name} took a wrong password")
+        except Refused:
+            pass
+        new = old.moved(other.address)
+        assert (new.id, new.password) == (old.id, old.password), "another session came back"
+        new.must(set_data(path, b"moved"))
+        stale_write(old, member, path)
+        back = patiently_moved(new, member)
+        back.must(set_data(path, b"back"))
+        new.drop()
+        back.close()
+        await_gone(ensemble, [path], 5, "an ephemeral of a closed session")
+
+
+def patiently_moved(session, member):
+    """Takes a session to a member that may still be busy closing its former connection there; that
+    may cost a connection or two, as any client knows, but not the session."""
+    for _ in range(10):
+        try:
+            return session.moved(member.address)
+        except Refused:
+            raise
+        except ConnectionError:
+            time.sleep(0.05)
+    raise AssertionError(f"{member.name} does not take the session back")
+
+
+def stale_write(old, member, path):
+    """A write on the connection that a session has left is refused, or the connection is closed."""
+    try:
+        code = old.code(set_data(path, b"stale"))
+        assert code == SESSION_MOVED, f"{member.name}: a write of a moved session: {code}"
+    except ConnectionError:
+        pass
+    old.drop()
+
+
+def expiry(ensemble):
+    """The leader expires silent sessions of all members, and none that pings; TTLs and empty
+    containers go, too."""
+    silent, lively, gone = [], [], []
+    for member in ensemble:
+        quiet, alive = (Session(member.address, SHORT_MS) for _ in range(2))
+        assert quiet.timeout == SHORT_MS, f"{member.name} gave {quiet.timeout} ms"
+        quiet.must(create(f"{by(member)}/silent", flags=EPHEMERAL))
+        alive.must(create(f"{by(member)}/lively", flags=EPHEMERAL))
+        alive.must(create_ttl(f"{by(member)}/ttl", 300))
+        alive.must(create_container(f"{by(member)}/empty"))
+        alive.must(create(f"{by(member)}/empty/child"))
+        alive.must(delete(f"{by(member)}/empty/child"))
+        silent.append(quiet)
+        lively.append(alive)
+        gone += [f"{by(member)}/{name}" for name in ("silent", "ttl", "empty")]
+    left, deadline = set(gone), time.monotonic() + EXPIRY_S
+    started, earliest = time.monotonic(), None
+    while left and time.monotonic() < deadline:
+        for session in lively:
+            session.ping()
+        left = {path for path in left if lively[0].code(exists(path)) == 0}
+        if earliest is None and not all(f"{by(one)}/silent" in left for one in ensemble):
+            earliest = time.monotonic() - started
+        time.sleep(SHORT_MS / 1000 / 8)
+    assert not left, f"still there after {EXPIRY_S} s: {sorted(left)}"
+    # The first was created a little before the clock here was started.
+    assert earliest > SHORT_MS / 1000 - 0.6, f"a session was expired after {earliest:.2f} s"
+    await_gone(ensemble, gone, 2, "what the leader removed")
+    for member, quiet, alive in zip(ensemble, silent, lively):
+        alive.must(exists(f"{by(member)}/lively"))
+        quiet.sock.settimeout(3)
+        try:
+            quiet.ping()
+            raise AssertionError(f"{member.name}: an expired session is still served")
+        except ConnectionError:
+            pass
+        alive.close()
+
+
+def roles_told(ensemble):
+    """mntr of each member tells its role, and the leader how many are with it."""
+    for member in ensemble:
+        told, role = member.mntr().get("zk_server_state"), member.role()
+        assert told == role, f"{member.name}: mntr says {told}, srvr {role}"
+    leader = ensemble.leader().mntr()
+    observers = sum(one.observer for one in ensemble)
+    for key, wanted in (("zk_synced_followers", len(ensemble.voters) - 1),
+                        ("zk_synced_observers", observers),
+                        ("zk_learners", len(ensemble.members) - 1)):
+        told = leader.get(key)
+        assert told == str(wanted), f"{ensemble.leader().name}: {key} {told}, not {wanted}"
+
+
+def same_trees(ensemble):
+    """The tree that all members show, or what is different."""
+    first = tree(ensemble[1].address)
+    for member in ensemble.members[1:]:
+        text = tree_difference(first, tree(member.address))
+        if text:
+            return f"member 1 | {member.name}:\n{text}"
+    return first
+
+
+def trees_equal(ensemble):
+    """Every member shows the same znodes, data, stats and ACLs."""
+    result = same_trees(ensemble)
+    return None if isinstance(result, dict) else result
+
+
+def digests_met(ensemble):
+    """No member has computed another digest than a transaction says."""
+    told = {member.name: member.mntr().get("zk_digest_mismatches_count") for member in ensemble}
+    bad = {name: count for name, count in told.items() if count != "0"}
+    return f"digests not met: {bad}" if bad else None
+
+
+CHECKS = (
+    ("every operation through every member", every_operation),
+    ("reads see the session's own writes", ordered_within_a_session),
+    ("sync", synced_reads),
+    ("watches", watches),
+    ("sessions move", sessions_move),
+    ("expiry, TTL and containers", expiry),
+    ("mntr tells the roles", roles_told),
+    ("all trees are equal", trees_equal),
+    ("all digests agree", digests_met),
+)

@@ -1,0 +1,213 @@
+//! What a member of an ensemble must be told, resolved from a configuration.
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::exit::{ExitCode, Failure};
+use super::log_format;
+use crate::config::{Config, Member, Members, PeerRole};
+use crate::limits;
+use crate::net::quorum::{self, QuorumAddress};
+use crate::net::{ElectionPortOptions, ListenAt};
+use crate::types::Sid;
+use crate::zab::{ElectionOptions, LearnerKind, Membership, QuorumRule, Quorums, ZabOptions};
+
+/// Everything that a member is told besides what a standalone server is.
+pub struct MemberOptions {
+    pub me: Sid,
+    pub members: Members,
+    pub zab: ZabOptions,
+    pub quorum_port: quorum::Settings,
+    pub election_port: ElectionPortOptions,
+    /// `db.autocreate`: an empty directory is that of a new member.
+    pub autocreate: bool,
+    /// `snapshotSizeFactor`.
+    pub snapshot_size_factor: f64,
+    /// `readonlymode.enabled`: after so long without a leader reads are served, ms.
+    pub read_only_after_ms: Option<i64>,
+    /// `leaderServes`.
+    pub leader_serves: bool,
+}
+
+/// A server without a leader serves reads after this, or after a tick if that is longer, ms
+/// (Apache's `QuorumPeer`).
+const READ_ONLY_AFTER_MS: i64 = 2000;
+
+/// Reads what concerns the ensemble out of a configuration that names one.
+pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
+    let (ensemble, quorum) = (&config.ensemble, &config.quorum);
+    let me = ensemble.my_id.ok_or_else(|| {
+        let dir = config.data_dirs.snapshots.join("myid");
+        Failure::new(
+            ExitCode::Invocation,
+            format!("{} file is missing; write this server's number into it", dir.display()),
+        )
+    })?;
+    log_format::name_member(me);
+    let mine = ensemble.members.all.get(&me).ok_or_else(|| {
+        let known: Vec<String> = ensemble.members.all.keys().map(|sid| sid.0.to_string()).collect();
+        Failure::new(
+            ExitCode::Unexpected,
+            format!(
+                "My id {} not in the peer list ({}): correct the file myid, or add the line \
+                 server.{}",
+                me.0,
+                known.join(", "),
+                me.0
+            ),
+        )
+    })?;
+    let tick_ms = i64::from(config.sessions.tick_time_ms);
+    Ok(MemberOptions {
+        me,
+        zab: zab_options(config, me, tick_ms),
+        quorum_port: quorum_settings(config, me),
+        election_port: election_options(config, mine, tick_ms),
+        members: ensemble.members.clone(),
+        autocreate: config.storage.db_autocreate,
+        snapshot_size_factor: quorum.sync.snapshot_size_factor,
+        read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
+        leader_serves: quorum.leader_serves,
+    })
+}
+
+fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
+    let (ensemble, quorum) = (&config.ensemble, &config.quorum);
+    let kind = match ensemble.my_role {
+        PeerRole::Participant => LearnerKind::Follower,
+        PeerRole::Observer => LearnerKind::Observer,
+    };
+    ZabOptions {
+        kind,
+        tick_ms,
+        init_limit_ticks: i64::from(ensemble.init_limit_ticks),
+        sync_limit_ticks: i64::from(ensemble.sync_limit_ticks),
+        connect_limit_ticks: i64::from(ensemble.connect_limit_ticks),
+        commit_log_count: quorum.sync.commit_log_count.max(0) as usize,
+        sync_observer: ensemble.sync_enabled,
+        snapshot_sync_forced: quorum.sync.always_snapshot,
+        log_sync_enabled: quorum.sync.snapshot_size_factor >= 0.0,
+        concurrent_snap_syncs_max: quorum.sync.snap_syncs_max.max(0) as usize,
+        concurrent_diff_syncs_max: quorum.sync.diff_syncs_max.max(0) as usize,
+        election: ElectionOptions {
+            min_notification_interval_ms: i64::from(quorum.election.min_wait_ms),
+            max_notification_interval_ms: i64::from(quorum.election.max_wait_ms),
+            ..ElectionOptions::default()
+        },
+        ..ZabOptions::new(me, Quorums::settled(membership(&ensemble.members)))
+    }
+}
+
+/// The members as the core sees them.
+fn membership(members: &Members) -> Membership {
+    let sids = |role| {
+        let of_role = members.all.values().filter(move |member| member.role == role);
+        of_role.map(|member| member.sid).collect()
+    };
+    let rule = match &members.hierarchy {
+        None => QuorumRule::Majority,
+        Some(hierarchy) => QuorumRule::Groups {
+            group_of: hierarchy.group_of.clone(),
+            weight_of: hierarchy.weight_of.clone(),
+        },
+    };
+    Membership {
+        version: members.version,
+        voters: sids(PeerRole::Participant),
+        observers: sids(PeerRole::Observer),
+        rule,
+        text: Bytes::from(members.text()),
+    }
+}
+
+fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
+    let links = &config.quorum.links;
+    let members = config.ensemble.members.clone();
+    let addresses = move |sid: Sid| {
+        let member = members.all.get(&sid);
+        let of = |member: &Member| {
+            let address = |a: &crate::config::PeerAddress| QuorumAddress {
+                host: a.host.clone(),
+                port: a.quorum_port,
+            };
+            member.addresses.iter().map(address).collect()
+        };
+        member.map(of).unwrap_or_default()
+    };
+    let buffer = config.limits.jute_max_buffer.max(0) as usize;
+    // Never below 1024 (Apache's `BinaryInputArchive`).
+    let extra = config.limits.jute_extra_size.max(1024) as usize;
+    quorum::Settings {
+        me,
+        addresses: Arc::new(addresses),
+        listen_on_all_ips: config.ensemble.quorum_listen_on_all_ips,
+        limits: jute::Limits { max_length: buffer.saturating_add(extra) },
+        leader_nodelay: links.leader_no_delay,
+        follower_nodelay: links.follower_no_delay,
+        dial_pause_ms: links.connect_delay_ms.max(0) as u64,
+        output_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
+    }
+}
+
+fn election_options(config: &Config, mine: &Member, tick_ms: i64) -> ElectionPortOptions {
+    let (ensemble, links) = (&config.ensemble, &config.quorum.links);
+    let handshake_ms = i64::from(ensemble.sync_limit_ticks) * tick_ms;
+    let ports = |member: &Member| -> Vec<(String, u16)> {
+        member.addresses.iter().map(|a| (a.host.clone(), a.election_port)).collect()
+    };
+    let others = ensemble.members.all.values().filter(|member| member.sid != mine.sid);
+    let announce: Vec<String> =
+        ports(mine).iter().map(|(host, port)| format!("{}:{port}", bracketed(host))).collect();
+    let peers: BTreeMap<Sid, Vec<(String, u16)>> =
+        others.map(|member| (member.sid, ports(member))).collect();
+    ElectionPortOptions {
+        me: mine.sid,
+        listen: listen_at(&ports(mine), ensemble.quorum_listen_on_all_ips),
+        announce: match ensemble.multi_address_enabled {
+            true => announce.join("|"),
+            false => announce.into_iter().next().unwrap_or_default(),
+        },
+        peers,
+        multi_address: ensemble.multi_address_enabled,
+        cnx_timeout_ms: links.connect_timeout_ms.max(1) as u64,
+        handshake_timeout_ms: links.handshake_timeout_ms.map_or(handshake_ms, i64::from).max(1)
+            as u64,
+        bind_retries: links.bind_retries.max(0) as u32,
+        tcp_keep_alive: links.tcp_keep_alive,
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+/// Where this server takes in the others. A name of its own that does not resolve is no reason not
+/// to start: it listens everywhere then.
+fn listen_at(ports: &[(String, u16)], on_all_ips: bool) -> Vec<ListenAt> {
+    let mut at = Vec::new();
+    for (host, port) in ports {
+        let resolved: Vec<SocketAddr> = match (host.as_str(), *port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            Err(e) => {
+                tracing::warn!(
+                    "This server's own name {host} can't be resolved ({e}): listening for \
+                     elections on port {port} of every address"
+                );
+                Vec::new()
+            }
+        };
+        let any = on_all_ips || resolved.is_empty();
+        match resolved.first().filter(|a| !any && !a.ip().is_unspecified()) {
+            Some(address) => at.push(ListenAt::Address(*address)),
+            None => at.push(ListenAt::AnyAddress(*port)),
+        }
+    }
+    at
+}

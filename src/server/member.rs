@@ -1,0 +1,280 @@
+//! The pipeline thread of a member of an ensemble: what the core wants done with sockets, files
+//! and the role of this server.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use super::clock;
+use super::driver::{Driver, DriverError};
+use super::election_port;
+use super::ensemble::MemberOptions;
+use super::exit::{ExitCode, Failure};
+use super::member_view::ViewState;
+use super::peer_files::{snapshot_file, Intake, LogFiles};
+use super::run::LastWords;
+use crate::config::Members;
+use crate::disk::RealDisk;
+use crate::net::quorum::{PeerPorts, QuorumThread, Sources};
+use crate::net::{Serving, Shared};
+use crate::peer::Input;
+use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
+use crate::tree::{Replica, CONFIG_PATH};
+use crate::types::{Epoch, Zxid};
+use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
+
+/// What the pipeline thread of a member owns besides.
+pub(super) struct Member {
+    ports: PeerPorts<Intake>,
+    thread: QuorumThread,
+    files: MemberFiles,
+    /// For `/zookeeper/config`.
+    members: Members,
+    snapshot_size_factor: f64,
+    /// Learners that wait for a snapshot of their own.
+    waiting: Vec<LinkId>,
+    read_only_after_ms: Option<i64>,
+    /// Since when this server has had no leader, monotonic ms.
+    looking_since_ms: Option<i64>,
+    pub(super) view: ViewState,
+}
+
+/// Where a member's files are and how they are written and read.
+pub(super) struct MemberFiles {
+    pub dirs: Dirs,
+    pub log: TxnLogOptions,
+    pub recover: storage::MemberOptions,
+}
+
+impl Member {
+    /// Starts the thread of the sockets between members. Nothing is said on them before the
+    /// pipeline runs.
+    pub fn start(
+        options: MemberOptions,
+        files: MemberFiles,
+        shared: &Arc<Shared>,
+        last_words: LastWords,
+    ) -> Result<Member, Failure> {
+        let to_pipeline = Arc::clone(shared);
+        let sink = Arc::new(move |events: &mut Vec<Event>| to_pipeline.asks.push_events(events));
+        let (dirs, recover) = (files.dirs.clone(), files.recover.recover.clone());
+        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| {
+            Intake::new(&dirs, zxid, recover.tree, recover.compression)
+        });
+        let sources = Sources { log: Arc::new(LogFiles(files.dirs.clone())), receive };
+        let (election, ending) = (options.election_port, Arc::clone(shared));
+        let (thread, ports) = QuorumThread::start(options.quorum_port, sources, sink, |sink| {
+            election_port::open(election, sink, move |e| {
+                let failure = Failure::new(ExitCode::ElectionPort, e.to_string());
+                last_words.lock().expect("nobody panics while holding it").get_or_insert(failure);
+                ending.stop();
+            })
+        })
+        .map_err(|e| {
+            let line = format!("can't start the thread of the members' sockets: {e}");
+            Failure::new(ExitCode::Unexpected, line)
+        })?;
+        Ok(Member {
+            ports,
+            thread,
+            files,
+            members: options.members,
+            snapshot_size_factor: options.snapshot_size_factor,
+            waiting: Vec::new(),
+            read_only_after_ms: options.read_only_after_ms,
+            looking_since_ms: None,
+            view: ViewState::default(),
+        })
+    }
+
+    /// Hangs up on the other members.
+    pub fn stop(self) {
+        drop(self.ports);
+        self.thread.join();
+    }
+}
+
+impl Driver {
+    /// Does a durable step that is no append. Whatever was appended before it is durable first.
+    pub(super) fn step(&mut self, step: Step) -> Result<(), DriverError> {
+        self.log.sync()?;
+        match step {
+            Step::Append(txns) => {
+                for txn in &txns {
+                    self.log.append(txn.zxid, &txn.bytes)?;
+                }
+            }
+            Step::AcceptedEpoch(epoch) => {
+                storage::write_accepted(&RealDisk, &self.member().files.dirs, epoch)?;
+            }
+            Step::CurrentEpoch(epoch) => {
+                storage::write_current(&RealDisk, &self.member().files.dirs, epoch)?;
+            }
+            Step::Truncate { to } => self.truncate(to)?,
+            Step::InstallSnapshot { link, zxid } => self.install(link, zxid)?,
+        }
+        Ok(())
+    }
+
+    /// Sends, and asks the disk, as the core wants it.
+    pub(super) fn wire(&mut self, output: Output) -> Result<(), DriverError> {
+        if matches!(output, Output::Listen(true) | Output::Dial { .. }) {
+            self.end_read_only();
+        }
+        let ports = &mut self.member().ports;
+        match output {
+            Output::Notify { to, notification } => ports.notify(to, notification),
+            Output::Listen(on) => ports.listen(on),
+            Output::Dial { leader, within_ms } => ports.dial(leader, within_ms),
+            Output::Send { link, packets } => ports.send(link, packets),
+            Output::SendLog { link, from, upto } => ports.send_log(link, from, upto),
+            Output::Close { link } => ports.close(link),
+            Output::FindLog { link, from, upto } => self.find_log(link, from, upto),
+            Output::Snapshot { link } => {
+                self.member().waiting.push(link);
+                self.begin_snapshots()?;
+            }
+            other => unreachable!("the peer keeps {other:?} to itself"),
+        }
+        Ok(())
+    }
+
+    /// Lets go what has been put out for the other members.
+    pub(super) fn send_off(&mut self) {
+        if let Some(member) = &mut self.member {
+            member.ports.flush();
+        }
+    }
+
+    /// What a member must see to once in a while: learners that wait for a snapshot, and its own
+    /// clients while it has no leader.
+    pub(super) fn see_to_member(&mut self) -> Result<(), DriverError> {
+        if self.member.is_none() {
+            return Ok(());
+        }
+        self.begin_snapshots()?;
+        self.send_off();
+        let now_ms = clock::now().mono_ms;
+        self.tell_of_member(now_ms, false);
+        let member = self.member();
+        let due = member.looking_since_ms.zip(member.read_only_after_ms);
+        if due.is_some_and(|(since_ms, after_ms)| now_ms - since_ms >= after_ms) {
+            member.looking_since_ms = None;
+            tracing::info!("Read-only: without a quorum this server answers reads only");
+            self.shared.serve(Serving::ReadOnly, None);
+        }
+        Ok(())
+    }
+
+    /// The election is over: what follows may take back what the replica shows, and readers must
+    /// not see that. Should it lead to nothing, the next [`Role::Looking`] begins anew.
+    fn end_read_only(&mut self) {
+        self.member().looking_since_ms = None;
+        self.shared.stop_serving();
+    }
+
+    /// The server's role is another one now.
+    pub(super) fn take_role(&mut self, role: Role) {
+        let now_ms = clock::now().mono_ms;
+        self.note_role(role, now_ms);
+        self.tell_of_member(now_ms, true);
+        self.member().looking_since_ms = (role == Role::Looking).then_some(now_ms);
+        match role {
+            Role::Leaving => self.shared.stop_serving(),
+            Role::Looking => {}
+            Role::Leading { epoch } => self.serve(Serving::Leader, epoch),
+            Role::Learning { epoch, kind: LearnerKind::Follower, .. } => {
+                self.serve(Serving::Follower, epoch);
+            }
+            Role::Learning { epoch, kind: LearnerKind::Observer, .. } => {
+                self.serve(Serving::Observer, epoch);
+            }
+        }
+    }
+
+    fn serve(&mut self, serving: Serving, epoch: Epoch) {
+        self.shared.serve(serving, Some(epoch));
+    }
+
+    fn truncate(&mut self, to: Zxid) -> Result<(), DriverError> {
+        self.log.roll()?;
+        self.snapshots.give_up();
+        let files = &self.member().files;
+        let cut = storage::truncate(&RealDisk, &files.dirs, to, &files.recover)?;
+        let last = cut.as_ref().map(|_| to);
+        match last {
+            Some(last) => tracing::info!("Truncated log and tree to {last}"),
+            None => tracing::warn!("Can't truncate to {to}: it is not in the log"),
+        }
+        if let Some(cut) = cut {
+            self.replace(cut.replica, to);
+        }
+        self.tell_peer(clock::now(), Input::Zab(Event::Truncated { last }));
+        Ok(())
+    }
+
+    fn install(&mut self, link: LinkId, zxid: Zxid) -> Result<(), DriverError> {
+        self.log.roll()?;
+        self.snapshots.give_up();
+        let received = self.member().ports.received(link);
+        let received = received.expect("the core installs what it was told to have come");
+        let replica = received.install()?;
+        tracing::info!("The leader's snapshot of {zxid} is this server's state now");
+        self.replace(replica, zxid);
+        Ok(())
+    }
+
+    /// Another state altogether: nobody is served now.
+    fn replace(&mut self, mut replica: Replica, last: Zxid) {
+        debug_assert!(self.shared.serving() == Serving::No, "clients never see time go back");
+        let member = self.member.as_ref().expect("only a member has its state replaced");
+        let now = clock::now();
+        let text = member.members.text();
+        replica.write_config(text.as_bytes(), Zxid(member.members.version), now.wall_ms);
+        self.shared.metrics.node_written(CONFIG_PATH, text.len());
+        self.log = TxnLog::new(RealDisk, &member.files.dirs.logs, member.files.log, last);
+        let old = {
+            let mut shared = self.shared.replica.write().expect("only this thread writes it");
+            std::mem::replace(&mut *shared, replica)
+        };
+        self.shared.last_applied.store(last.0, Ordering::Release);
+        // A large tree takes its time to go: not under the lock.
+        drop(old);
+    }
+
+    /// Begins one image for all learners that wait for a snapshot, unless one is being written.
+    fn begin_snapshots(&mut self) -> Result<(), DriverError> {
+        if self.member().waiting.is_empty() || self.snapshots.is_busy() {
+            return Ok(());
+        }
+        self.log.roll()?;
+        let links = std::mem::take(&mut self.member().waiting);
+        let Some((zxid, finished)) = self.snapshots.begin(&self.shared) else {
+            for link in links {
+                self.member().ports.close(link);
+            }
+            return Ok(());
+        };
+        for link in links {
+            let file = snapshot_file(zxid, Arc::clone(&finished));
+            self.member().ports.send_snapshot(link, file);
+            self.tell_peer(clock::now(), Input::Zab(Event::SnapshotBegun { link, zxid }));
+        }
+        Ok(())
+    }
+
+    fn find_log(&mut self, link: LinkId, from: Zxid, upto: Zxid) {
+        let member = self.member();
+        let (dirs, factor) = (&member.files.dirs, member.snapshot_size_factor);
+        let found = storage::log_size_limit(&RealDisk, dirs, factor)
+            .and_then(|limit| storage::find_log(&RealDisk, dirs, from, upto, limit));
+        let found = found.unwrap_or_else(|e| {
+            tracing::warn!("The log behind {from} can't be sent to a learner: {e}");
+            None
+        });
+        self.tell_peer(clock::now(), Input::Zab(Event::LogFound { link, found }));
+    }
+
+    pub(super) fn member(&mut self) -> &mut Member {
+        self.member.as_mut().expect("only a member's peer puts this out")
+    }
+}

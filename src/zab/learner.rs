@@ -1,0 +1,431 @@
+//! A follower's or observer's part (Apache's `Learner`, `Follower` and `Observer`): reach the
+//! leader, agree on its epoch, take over its history, then log, acknowledge and commit.
+//!
+//! ```text
+//!   Dialling ─ LinkOpened ─▶ Greeting ─ LEADERINFO ─▶ Promising ─ persisted ─▶ Syncing
+//!     Syncing ─ NEWLEADER ─▶ Accepting ─ persisted ─▶ Accepted ─ UPTODATE ─▶ Broadcast
+//! ```
+//!
+//! Nothing of the leader's history touches the disk before NEWLEADER, but for TRUNC: a sync that
+//! breaks off leaves what a restart would find (ZOOKEEPER-3642, ZOOKEEPER-5094).
+
+mod broadcast;
+mod sync;
+
+use bytes::Bytes;
+use jute::quorum::{
+    AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState, PROTOCOL_VERSION,
+};
+use jute::{Decode, Encode, Reader, Writer};
+use tracing::{info, warn};
+
+use self::broadcast::Broadcast;
+use self::sync::Sync;
+use super::packets::{packet, start_of};
+use super::standing::Standing;
+use super::{Event, LearnerKind, LinkId, Output, Packet, Role, SyncMode, Token};
+use crate::types::{Epoch, Sid, Zxid};
+
+/// Advertised by one whose own log is of no use to the leader: behind everything, and the start of
+/// an epoch, so that neither DIFF nor TRUNC fits (see `CommittedLog::plan`).
+const WANTS_SNAPSHOT: Zxid = Zxid(0x7fff_ffff_0000_0000);
+
+/// What is wrong with the leader or the way to it.
+type Refusal = &'static str;
+
+#[derive(Debug)]
+pub(super) struct Learner {
+    leader: Sid,
+    kind: LearnerKind,
+    /// From its opening on.
+    link: Option<LinkId>,
+    /// The epoch of LEADERINFO.
+    epoch: Epoch,
+    phase: Phase,
+    /// Its TRUNC named a transaction that we never had: ask it for a snapshot.
+    wants_snapshot: bool,
+    heard_ms: i64,
+    sync_mode: Option<SyncMode>,
+    sync_began_ms: i64,
+    sync_took_ms: i64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Dialling,
+    /// We have said who we are.
+    Greeting,
+    /// acceptedEpoch is on its way to the disk.
+    Promising(Token),
+    Syncing(Sync),
+    /// The history up to NEWLEADER, then currentEpoch are on their way to the disk.
+    Accepting(Token, Sync),
+    /// NEWLEADER is acknowledged.
+    Accepted(Sync),
+    Broadcast(Broadcast),
+}
+
+impl Learner {
+    pub(super) fn become_learner(standing: &mut Standing, now_ms: i64, leader: Sid) -> Learner {
+        let kind = if standing.stranger { LearnerKind::Observer } else { standing.options.kind };
+        let mut learner = Learner {
+            leader,
+            kind,
+            link: None,
+            epoch: Epoch(0),
+            phase: Phase::Dialling,
+            wants_snapshot: false,
+            heard_ms: now_ms,
+            sync_mode: None,
+            sync_began_ms: now_ms,
+            sync_took_ms: 0,
+        };
+        learner.dial(standing);
+        learner
+    }
+
+    /// What notifications call it.
+    pub(super) fn server_state(&self) -> ServerState {
+        match self.kind {
+            LearnerKind::Follower => ServerState::Following,
+            LearnerKind::Observer => ServerState::Observing,
+        }
+    }
+
+    fn dial(&mut self, standing: &mut Standing) {
+        let ticks = match standing.options.connect_limit_ticks {
+            0 => standing.options.init_limit_ticks,
+            ticks => ticks,
+        };
+        self.phase = Phase::Dialling;
+        let within_ms = standing.ticks_ms(ticks);
+        standing.put(Output::Dial { leader: self.leader, within_ms });
+    }
+
+    /// What this server is for its clients.
+    pub(super) fn role(&self) -> Role {
+        match self.phase {
+            Phase::Broadcast(_) => {
+                Role::Learning { leader: self.leader, epoch: self.epoch, kind: self.kind }
+            }
+            _ => Role::Looking,
+        }
+    }
+
+    pub(super) fn sync_mode(&self) -> Option<SyncMode> {
+        self.sync_mode
+    }
+
+    /// From the first sync packet to UPTODATE, ms.
+    pub(super) fn sync_took_ms(&self) -> i64 {
+        self.sync_took_ms
+    }
+
+    pub(super) fn handle(&mut self, standing: &mut Standing, now_ms: i64, event: Event) {
+        let outcome = match event {
+            Event::Timeout => self.handle_timeout(standing, now_ms),
+            Event::LinkOpened { link } => self.handle_link_opened(standing, now_ms, link),
+            Event::DialFailed if matches!(self.phase, Phase::Dialling) => {
+                Err("the leader can't be reached")
+            }
+            Event::Packet { link, packet } if self.link == Some(link) => {
+                self.heard_ms = now_ms;
+                self.handle_packet(standing, packet)
+            }
+            Event::LinkClosed { link } if self.link == Some(link) => {
+                self.link = None;
+                Err("the leader has closed the connection")
+            }
+            Event::Persisted { .. } => {
+                if matches!(self.phase, Phase::Promising(_) | Phase::Accepting(..)) {
+                    // It has been waiting for us.
+                    self.heard_ms = now_ms;
+                }
+                self.handle_persisted(standing)
+            }
+            Event::Truncated { last } => self.handle_truncated(standing, last),
+            Event::SnapshotReceived { link } if self.link == Some(link) => {
+                self.heard_ms = now_ms;
+                self.handle_snapshot_received(standing)
+            }
+            _ => Ok(()),
+        };
+        if let Err(refusal) = outcome {
+            standing.leave(refusal);
+        }
+    }
+
+    /// Lets go of the leader.
+    pub(super) fn leave(&mut self, standing: &mut Standing) {
+        if let Some(link) = self.link.take() {
+            standing.put(Output::Close { link });
+        }
+    }
+
+    fn handle_link_opened(
+        &mut self,
+        standing: &mut Standing,
+        now_ms: i64,
+        link: LinkId,
+    ) -> Result<(), Refusal> {
+        if !matches!(self.phase, Phase::Dialling) {
+            standing.put(Output::Close { link });
+            return Ok(());
+        }
+        self.link = Some(link);
+        self.heard_ms = now_ms;
+        self.phase = Phase::Greeting;
+        let kind = match self.kind {
+            LearnerKind::Follower => PacketType::FollowerInfo,
+            LearnerKind::Observer => PacketType::ObserverInfo,
+        };
+        // A stranger says no name: what it has lost may have been promises and acknowledgements,
+        // so that the leader must not count it, whatever it says, until it has learnt anew.
+        let me = standing.me().0;
+        let info = LearnerInfo {
+            server_id: if standing.stranger { -1 - me } else { me },
+            protocol_version: Some(PROTOCOL_VERSION),
+            config_version: Some(standing.quorums.committed.version),
+        };
+        let mut data = Writer::new();
+        info.encode(&mut data);
+        let promised = start_of(standing.accepted_epoch);
+        standing.send(link, packet(kind, promised, Some(data.as_slice())));
+        Ok(())
+    }
+
+    fn handle_packet(&mut self, standing: &mut Standing, packet: Packet) -> Result<(), Refusal> {
+        match &mut self.phase {
+            Phase::Dialling => Ok(()),
+            Phase::Greeting => self.handle_leader_info(standing, &packet),
+            Phase::Promising(_) => Err("the leader did not wait for ACKEPOCH"),
+            Phase::Syncing(sync) if sync.mode.is_none() => {
+                self.sync_began_ms = self.heard_ms;
+                sync.handle_mode(standing, &packet)?;
+                self.sync_mode = sync.mode;
+                match sync.mode {
+                    Some(SyncMode::Diff | SyncMode::Trunc) if self.wants_snapshot => {
+                        Err("the leader was asked for a snapshot and begins with something else")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Phase::Syncing(_) if packet.kind == Some(PacketType::NewLeader) => {
+                self.handle_new_leader(standing, &packet)
+            }
+            Phase::Accepted(_) if packet.kind == Some(PacketType::UpToDate) => {
+                self.handle_up_to_date(standing)
+            }
+            Phase::Syncing(sync) | Phase::Accepting(_, sync) | Phase::Accepted(sync) => {
+                sync.handle(self.epoch, packet)
+            }
+            Phase::Broadcast(broadcast) => broadcast.handle(standing, packet),
+        }
+    }
+
+    // ---- discovery ----
+
+    fn handle_leader_info(
+        &mut self,
+        standing: &mut Standing,
+        packet: &Packet,
+    ) -> Result<(), Refusal> {
+        if packet.kind != Some(PacketType::LeaderInfo) {
+            return Err("the leader did not begin with LEADERINFO (it is older than 3.4)");
+        }
+        let data = packet.data.as_deref().unwrap_or_default();
+        let version = ProtocolVersion::decode(&mut Reader::new(data)).map(|v| v.version);
+        if version.is_ok_and(|version| version < PROTOCOL_VERSION) {
+            return Err("the leader speaks a version of the protocol from before 3.4");
+        }
+        let epoch = packet.zxid.epoch();
+        if packet.zxid < Zxid::ZERO || epoch < standing.accepted_epoch {
+            return Err("the leader's epoch is older than one that this server has promised");
+        }
+        self.epoch = epoch;
+        if epoch > standing.accepted_epoch {
+            // Not a word of it before it is durable.
+            standing.save_accepted_epoch(epoch);
+            self.phase = Phase::Promising(standing.issued());
+            self.wants_snapshot = false;
+        } else {
+            self.send_ack_epoch(standing, -1);
+        }
+        Ok(())
+    }
+
+    fn send_ack_epoch(&mut self, standing: &mut Standing, current_epoch: i32) {
+        let Some(link) = self.link else { return };
+        let mut data = Writer::new();
+        let epoch = if standing.stranger { -1 } else { current_epoch };
+        AcceptedEpoch { epoch }.encode(&mut data);
+        let zxid = if self.wants_snapshot { WANTS_SNAPSHOT } else { standing.last_durable() };
+        standing.send(link, packet(PacketType::AckEpoch, zxid, Some(data.as_slice())));
+        self.phase = Phase::Syncing(Sync::new(standing.last_durable()));
+    }
+
+    // ---- what becomes durable ----
+
+    fn handle_persisted(&mut self, standing: &mut Standing) -> Result<(), Refusal> {
+        match &mut self.phase {
+            Phase::Promising(token) if standing.is_persisted(*token) => {
+                let current_epoch = standing.current_epoch.0 as i32;
+                self.send_ack_epoch(standing, current_epoch);
+            }
+            Phase::Accepting(token, sync) if standing.is_persisted(*token) => {
+                let sync = std::mem::replace(sync, Sync::new(Zxid::ZERO));
+                self.accept(standing, sync);
+            }
+            Phase::Broadcast(broadcast) => broadcast.handle_persisted(standing),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_truncated(
+        &mut self,
+        standing: &mut Standing,
+        last: Option<Zxid>,
+    ) -> Result<(), Refusal> {
+        let Phase::Syncing(sync) = &mut self.phase else { return Ok(()) };
+        if last.is_some() {
+            sync.truncating = false;
+            return self.try_accepting(standing);
+        }
+        // The leader takes us for one who has that transaction. It must count us, or it may never
+        // have its quorum; so no election, but another try at the same leader.
+        warn!("the leader's TRUNC names a transaction that is not in our log: asking for all");
+        self.leave(standing);
+        self.wants_snapshot = true;
+        self.dial(standing);
+        Ok(())
+    }
+
+    fn handle_snapshot_received(&mut self, standing: &mut Standing) -> Result<(), Refusal> {
+        let Phase::Syncing(sync) = &mut self.phase else { return Ok(()) };
+        sync.receiving = false;
+        self.try_accepting(standing)
+    }
+
+    // ---- the end of the history ----
+
+    fn handle_new_leader(
+        &mut self,
+        standing: &mut Standing,
+        packet: &Packet,
+    ) -> Result<(), Refusal> {
+        if packet.zxid != start_of(self.epoch) {
+            return Err("NEWLEADER is of another epoch than LEADERINFO");
+        }
+        let Phase::Syncing(sync) = &mut self.phase else { return Ok(()) };
+        sync.complete = true;
+        self.try_accepting(standing)
+    }
+
+    /// History first, then the epoch; the ACK when both are durable (ZOOKEEPER-4643, 4646, 4785).
+    fn try_accepting(&mut self, standing: &mut Standing) -> Result<(), Refusal> {
+        let Phase::Syncing(sync) = &mut self.phase else { return Ok(()) };
+        if !sync.complete || sync.truncating || sync.receiving {
+            return Ok(());
+        }
+        if let (Some(SyncMode::Snap), Some(link)) = (sync.mode, self.link) {
+            standing.install_snapshot(link, sync.base);
+        }
+        let history = std::mem::take(&mut sync.history);
+        if !history.is_empty() {
+            standing.append(history);
+        }
+        standing.save_current_epoch(self.epoch);
+        let sync = std::mem::replace(sync, Sync::new(Zxid::ZERO));
+        if standing.is_all_persisted() {
+            self.accept(standing, sync);
+        } else {
+            self.phase = Phase::Accepting(standing.issued(), sync);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, standing: &mut Standing, sync: Sync) {
+        standing.commit(standing.tail.len());
+        if let Some(link) = self.link {
+            standing.send(link, packet(PacketType::Ack, start_of(self.epoch), None));
+        }
+        self.phase = Phase::Accepted(sync);
+    }
+
+    fn handle_up_to_date(&mut self, standing: &mut Standing) -> Result<(), Refusal> {
+        let Phase::Accepted(sync) = &mut self.phase else { return Ok(()) };
+        let sync = std::mem::replace(sync, Sync::new(Zxid::ZERO));
+        let Some(link) = self.link else { return Ok(()) };
+        // This ACK before that of any proposal (ZOOKEEPER-4685).
+        standing.send(link, packet(PacketType::Ack, start_of(self.epoch), None));
+        if std::mem::take(&mut standing.stranger) {
+            return Err("having learnt anew all that was lost, this server may vote again");
+        }
+        self.sync_took_ms = self.heard_ms - self.sync_began_ms;
+        info!(
+            leader = self.leader.0,
+            epoch = self.epoch.0,
+            kind = ?self.kind,
+            sync = ?self.sync_mode,
+            took_ms = self.sync_took_ms,
+            zxid = %standing.last_committed(),
+            "learning"
+        );
+        let broadcast = Broadcast::begin(standing, link, self.kind, self.epoch, sync);
+        self.phase = Phase::Broadcast(broadcast);
+        standing.put(self.role_output());
+        standing.established = Some(self.epoch);
+        Ok(())
+    }
+
+    fn role_output(&self) -> Output {
+        Output::Role(self.role())
+    }
+
+    // ---- batches, time ----
+
+    /// Does what has been put off so that one step serves many packets.
+    pub(super) fn settle(&mut self, standing: &mut Standing) {
+        if let Phase::Broadcast(broadcast) = &mut self.phase {
+            broadcast.settle(standing);
+        }
+    }
+
+    /// How long the leader may be silent. `None`: a dial has its own limit, so has a
+    /// snapshot's body, which is not packets; and while our disk works it is our turn.
+    fn deadline(&self, standing: &Standing) -> Option<i64> {
+        match &self.phase {
+            Phase::Dialling | Phase::Promising(_) | Phase::Accepting(..) => None,
+            Phase::Syncing(sync) if sync.receiving => None,
+            Phase::Broadcast(_) => Some(self.heard_ms + standing.sync_limit_ms()),
+            _ => Some(self.heard_ms + standing.init_limit_ms()),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self, standing: &Standing) -> Option<i64> {
+        self.deadline(standing)
+    }
+
+    fn handle_timeout(&mut self, standing: &mut Standing, now_ms: i64) -> Result<(), Refusal> {
+        match self.deadline(standing) {
+            Some(deadline) if now_ms >= deadline => Err("the leader has been silent for too long"),
+            _ => Ok(()),
+        }
+    }
+
+    // ---- what the sessions send ----
+
+    /// REQUEST and REVALIDATE on their way to the leader.
+    pub(super) fn send_to_leader(&mut self, standing: &mut Standing, packets: Bytes) {
+        if let (Phase::Broadcast(_), Some(link)) = (&self.phase, self.link) {
+            standing.send(link, packets);
+        }
+    }
+
+    pub(super) fn pong(&mut self, standing: &mut Standing, zxid: Zxid, touched: &[u8]) {
+        if let (Phase::Broadcast(_), Some(link)) = (&self.phase, self.link) {
+            standing.send(link, packet(PacketType::Ping, zxid, Some(touched)));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A learner that is up to date: log what is proposed, acknowledge what is durable, put out what
+//! is committed.
+
+use std::collections::VecDeque;
+
+use jute::quorum::PacketType;
+use tracing::warn;
+
+use super::super::history::follows;
+use super::super::packets::Packets;
+use super::super::standing::Standing;
+use super::super::{LearnerKind, LinkId, Output, Packet};
+use super::sync::{activated_txn, Sync};
+use super::Refusal;
+use crate::types::{Epoch, LoggedTxn, Zxid};
+
+#[derive(Debug)]
+pub(super) struct Broadcast {
+    link: LinkId,
+    kind: LearnerKind,
+    epoch: Epoch,
+    /// The last proposal that has come.
+    last: Zxid,
+    /// Proposals of this batch, not yet handed to the log.
+    unlogged: Vec<LoggedTxn>,
+    /// The last that the leader has committed.
+    committed: Zxid,
+    /// Up to where the leader has our ACK.
+    acked: Zxid,
+    /// For each forwarded sync that the leader has answered: what it must wait for.
+    syncs: VecDeque<Zxid>,
+}
+
+impl Broadcast {
+    /// Takes over what was proposed and committed while the history was made durable.
+    pub(super) fn begin(
+        standing: &mut Standing,
+        link: LinkId,
+        kind: LearnerKind,
+        epoch: Epoch,
+        sync: Sync,
+    ) -> Broadcast {
+        let base = standing.last_committed();
+        let mut broadcast = Broadcast {
+            link,
+            kind,
+            epoch,
+            last: sync.last.max(base),
+            unlogged: Vec::new(),
+            committed: base,
+            acked: base,
+            syncs: VecDeque::new(),
+        };
+        if let Some(at) = sync.committed.checked_sub(1) {
+            broadcast.committed = sync.queued[at].zxid;
+        }
+        broadcast.unlogged = sync.queued.into();
+        broadcast.flush(standing);
+        broadcast
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        standing: &mut Standing,
+        packet: Packet,
+    ) -> Result<(), Refusal> {
+        let Packet { kind: Some(kind), zxid, ref data, .. } = packet else { return Ok(()) };
+        let follows_others = self.kind == LearnerKind::Follower;
+        match kind {
+            PacketType::Proposal if follows_others => {
+                self.propose(zxid, data.clone().unwrap_or_default())
+            }
+            PacketType::Commit | PacketType::CommitAndActivate if follows_others => {
+                self.commit(standing, zxid)
+            }
+            PacketType::Inform => {
+                self.propose(zxid, data.clone().unwrap_or_default())?;
+                self.commit(standing, zxid)
+            }
+            PacketType::InformAndActivate => {
+                self.propose(zxid, activated_txn(data.clone())?)?;
+                self.commit(standing, zxid)
+            }
+            PacketType::Ping => {
+                standing.put(Output::PingWanted { zxid });
+                Ok(())
+            }
+            PacketType::Sync => {
+                self.syncs.push_back(self.committed);
+                Ok(())
+            }
+            PacketType::Revalidate => {
+                standing.put(Output::FromLeader { packet });
+                Ok(())
+            }
+            _ => {
+                warn!(?kind, %zxid, "a packet from the leader that means nothing here");
+                Ok(())
+            }
+        }
+    }
+
+    /// Apache's followers let holes pass here; ours asks anew (ZOOKEEPER-4925).
+    fn propose(&mut self, zxid: Zxid, bytes: bytes::Bytes) -> Result<(), Refusal> {
+        if zxid.epoch() != self.epoch {
+            return Err("a proposal of another epoch than the leader's");
+        }
+        if !follows(self.last, zxid) {
+            return Err("a hole in the leader's proposals");
+        }
+        self.last = zxid;
+        self.unlogged.push(LoggedTxn { zxid, bytes });
+        Ok(())
+    }
+
+    fn commit(&mut self, standing: &mut Standing, zxid: Zxid) -> Result<(), Refusal> {
+        self.flush(standing);
+        let next = standing.tail.partition_point(|txn| txn.zxid <= self.committed);
+        if standing.tail.get(next).map(|txn| txn.zxid) != Some(zxid) {
+            return Err("COMMIT of another transaction than the next");
+        }
+        self.committed = zxid;
+        Ok(())
+    }
+
+    /// Hands what has been proposed to the log, as one batch.
+    fn flush(&mut self, standing: &mut Standing) {
+        if !self.unlogged.is_empty() {
+            standing.append(std::mem::take(&mut self.unlogged));
+        }
+    }
+
+    pub(super) fn handle_persisted(&mut self, standing: &mut Standing) {
+        if self.kind == LearnerKind::Observer {
+            return;
+        }
+        let durable = standing.last_durable();
+        let mut acks = Packets::new();
+        let first = standing.tail.partition_point(|txn| txn.zxid <= self.acked);
+        for txn in standing.tail.range(first..).take_while(|txn| txn.zxid <= durable) {
+            acks.push(PacketType::Ack, txn.zxid, None);
+            self.acked = txn.zxid;
+        }
+        if !acks.is_empty() {
+            standing.send(self.link, acks.take());
+        }
+    }
+
+    pub(super) fn settle(&mut self, standing: &mut Standing) {
+        self.flush(standing);
+        let logs_first = self.kind == LearnerKind::Follower || standing.options.sync_observer;
+        let ready = match logs_first {
+            true => self.committed.min(standing.last_durable()),
+            false => self.committed,
+        };
+        standing.commit(standing.tail.partition_point(|txn| txn.zxid <= ready));
+        let put_out = standing.last_committed();
+        while self.syncs.front().is_some_and(|after| *after <= put_out) {
+            self.syncs.pop_front();
+            standing.put(Output::Synced);
+        }
+    }
+}
