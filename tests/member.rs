@@ -114,9 +114,20 @@ fn row_36_a_damaged_member_is_a_stranger_and_its_files_are_set_aside() {
 
 #[test]
 fn row_36_what_the_system_or_the_operator_must_answer_for_is_refused() {
-    let (disk, _) = written();
-    disk.fail(Call::Map, 1, std::io::ErrorKind::Other);
-    assert_eq!(recover_as_member(&disk).err().unwrap().refusal, Refusal::Io);
+    // A sector that cannot be read is no damage yet: not to the logs, not to the snapshots.
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy] {
+        let (disk, mut server) = written();
+        server.snapshot(compression).unwrap();
+        let reads = disk.fork();
+        served(&reads, &server);
+        for n in 0..reads.count(Call::Read) - disk.count(Call::Read) {
+            let disk = disk.fork();
+            disk.fail(Call::Read, n, std::io::ErrorKind::Other);
+            let refused = recover_as_member(&disk).err().expect("refused");
+            assert_eq!(refused.refusal, Refusal::Io, "{compression:?}, read {n}: {refused}");
+            served(&disk, &server);
+        }
+    }
     let (disk, server) = written();
     disk.take(&file("snapshot.0"));
     assert_eq!(recover_as_member(&disk).err().unwrap().refusal, Refusal::NoSnapshot);

@@ -8,9 +8,9 @@ import tomllib
 EXPLAINED = pathlib.Path(__file__).with_name("explained.toml")
 
 
-def load_explained():
+def load_explained(path=EXPLAINED):
     """The rows of explained.toml: scenario, apache and ours (regular expressions), reason."""
-    with open(EXPLAINED, "rb") as file:
+    with open(path, "rb") as file:
         return tomllib.load(file).get("difference", [])
 
 

@@ -60,6 +60,14 @@ def quiet_port():
         return port
 
 
+def stopped(task):
+    """Whether the thread of this folder below /proc is stopped, or has ended."""
+    try:
+        return (task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "TZX"
+    except OSError:
+        return True
+
+
 class Member(Server):
     """One member; a Server whose zoo.cfg names the ensemble, and that may change its binary."""
 
@@ -120,9 +128,14 @@ class Member(Server):
         return super().stop()
 
     def suspend(self):
-        """Stops the process in its tracks."""
+        """Stops the process in its tracks; returns when no thread of it runs any more."""
         self.signal(signal.SIGSTOP)
         self.suspended = True
+        deadline = time.monotonic() + 5
+        while not all(stopped(task) for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir()):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not stop")
+            time.sleep(0.001)
 
     def resume(self):
         """Lets a suspended process go on."""

@@ -364,13 +364,10 @@ impl Learner {
         }
         self.sync_took_ms = self.heard_ms - self.sync_began_ms;
         info!(
-            leader = self.leader.0,
-            epoch = self.epoch.0,
-            kind = ?self.kind,
-            sync = ?self.sync_mode,
-            took_ms = self.sync_took_ms,
-            zxid = %standing.last_committed(),
-            "learning"
+            "Up to date with leader {}, epoch {:#x}, zxid {}",
+            self.leader.0,
+            self.epoch.0,
+            standing.last_committed()
         );
         let broadcast = Broadcast::begin(standing, link, self.kind, self.epoch, sync);
         self.phase = Phase::Broadcast(broadcast);

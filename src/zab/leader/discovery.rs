@@ -173,9 +173,9 @@ impl Leader {
         standing.save_current_epoch(self.epoch);
         self.enter(standing, now_ms, Phase::Synchronising(standing.issued()));
         info!(
-            epoch = self.epoch.0,
-            zxid = %standing.last_committed(),
-            "a quorum has promised the epoch: synchronising"
+            "A quorum has promised epoch {:#x}: bringing it up to {}",
+            self.epoch.0,
+            standing.last_committed()
         );
         let compared: Vec<_> = self
             .links
