@@ -3,11 +3,13 @@
 
 mod history;
 
-use history::{create, dirs, file, receive, recover_as_member, recover_disk, Server};
+use std::path::Path;
+
+use history::{create, dirs, file, log_options, receive, recover_as_member, recover_disk, Server};
 use oxkeeper::sim::{Call, SimDisk};
 use oxkeeper::storage::{
-    purge, recover_member, write_accepted, write_current, Compression, Epochs, Member,
-    MemberOptions, Refusal, Stranger,
+    purge, recover_member, truncate, write_accepted, write_current, Compression, Dirs, Epochs,
+    LogRange, Member, MemberOptions, Refusal, SnapshotReceiver, Stranger, TxnLog,
 };
 use oxkeeper::types::{Epoch, Zxid};
 
@@ -114,9 +116,20 @@ fn row_36_a_damaged_member_is_a_stranger_and_its_files_are_set_aside() {
 
 #[test]
 fn row_36_what_the_system_or_the_operator_must_answer_for_is_refused() {
-    let (disk, _) = written();
-    disk.fail(Call::Map, 1, std::io::ErrorKind::Other);
-    assert_eq!(recover_as_member(&disk).err().unwrap().refusal, Refusal::Io);
+    // A sector that cannot be read is no damage yet: not to the logs, not to the snapshots.
+    for compression in [Compression::None, Compression::Gzip, Compression::Snappy] {
+        let (disk, mut server) = written();
+        server.snapshot(compression).unwrap();
+        let reads = disk.fork();
+        served(&reads, &server);
+        for n in 0..reads.count(Call::Read) - disk.count(Call::Read) {
+            let disk = disk.fork();
+            disk.fail(Call::Read, n, std::io::ErrorKind::Other);
+            let refused = recover_as_member(&disk).err().expect("refused");
+            assert_eq!(refused.refusal, Refusal::Io, "{compression:?}, read {n}: {refused}");
+            served(&disk, &server);
+        }
+    }
     let (disk, server) = written();
     disk.take(&file("snapshot.0"));
     assert_eq!(recover_as_member(&disk).err().unwrap().refusal, Refusal::NoSnapshot);
@@ -224,6 +237,36 @@ fn row_40_an_installation_that_was_decided_on_is_finished() {
         assert!(disk.content(&file("log.1")).is_none());
         assert!(disk.content(&file("oxkeeper.install")).is_none());
     }
+}
+
+#[test]
+fn row_40_an_installation_clears_a_log_directory_of_its_own_too() {
+    let split = Dirs::new(Path::new("/data"), Some(Path::new("/logs")));
+    let options = MemberOptions::default();
+    let disk = SimDisk::new(1);
+    let back = recover_member(&disk, &split, &options).unwrap();
+    let mut log = TxnLog::new(disk.clone(), &split.logs, log_options(), back.last_zxid);
+    let (whole, _) = written();
+    let mut records = LogRange::open(&whole, &dirs(), Zxid(0), Zxid::new(Epoch(2), 5)).unwrap();
+    while let Some(txn) = records.next_txn().unwrap() {
+        log.append(txn.zxid, &txn.bytes).unwrap();
+    }
+    log.sync().unwrap();
+    log.publish_synced().unwrap();
+    let back = recover_member(&disk, &split, &options).unwrap();
+    assert_eq!(back.last_zxid, Zxid::new(Epoch(2), 5));
+    let cut = truncate(&disk, &split, Zxid(3), &options).unwrap().expect("it is there");
+    let back = recover_member(&disk, &split, &options).unwrap();
+    assert_eq!((back.last_zxid, back.replica.digest()), (Zxid(3), cut.replica.digest()));
+    let zxid = Zxid(2);
+    let (tree, packing) = (options.recover.tree, Compression::Gzip);
+    let mut receiver = SnapshotReceiver::new(&disk, &split, zxid, tree, packing).unwrap();
+    assert!(receiver.feed(&leaders_body(zxid)).unwrap().is_some());
+    receiver.install().unwrap();
+    let back = recover_member(&disk, &split, &options).unwrap();
+    assert_eq!((back.stranger, back.last_zxid), (None, zxid));
+    let left: Vec<_> = disk.paths().into_iter().filter(|p| p.starts_with("/logs")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -579,7 +579,7 @@ fn row_30_a_missing_directory_is_made_only_if_allowed() {
 
 #[test]
 fn row_31_what_cannot_be_read_or_made_durable_is_not_served() {
-    for call in [Call::List, Call::Open, Call::Map, Call::Sync, Call::SyncDir, Call::Length] {
+    for call in [Call::List, Call::Open, Call::Read, Call::Sync, Call::SyncDir, Call::Length] {
         let (disk, server) = written(3);
         disk.fail(call, 0, io::ErrorKind::Other);
         let refused = recover_disk(&disk).err().expect("refused");

@@ -137,7 +137,8 @@ impl DiskFile for RealFile {
         }
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         // SAFETY: the directory is locked against other servers, and nothing of ours cuts or
-        // rewrites a file below a length that is mapped.
+        // rewrites a file below a length that is mapped. Storage maps a log only to judge a bad
+        // end of it, for a moment, and has read all of it just before.
         let map = unsafe { MmapOptions::new().len(len).map(&self.file)? };
         map.advise(memmap2::Advice::Sequential)?;
         Ok(FileMap(Some(map)))

@@ -2,7 +2,7 @@
 //! and the role of this server.
 
 use std::sync::atomic::Ordering;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::clock;
 use super::driver::{Driver, DriverError};
@@ -11,6 +11,7 @@ use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
 use super::member_view::ViewState;
 use super::peer_files::{snapshot_file, Intake, LogFiles};
+use super::purge_task::FilesLock;
 use super::run::LastWords;
 use crate::config::Members;
 use crate::disk::RealDisk;
@@ -43,6 +44,8 @@ pub(super) struct MemberFiles {
     pub dirs: Dirs,
     pub log: TxnLogOptions,
     pub recover: storage::MemberOptions,
+    /// Shared with the purge.
+    pub lock: FilesLock,
 }
 
 impl Member {
@@ -199,7 +202,9 @@ impl Driver {
         self.log.roll()?;
         self.snapshots.give_up();
         let files = &self.member().files;
+        let purge_waits = files.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let cut = storage::truncate(&RealDisk, &files.dirs, to, &files.recover)?;
+        drop(purge_waits);
         let last = cut.as_ref().map(|_| to);
         match last {
             Some(last) => tracing::info!("Truncated log and tree to {last}"),
@@ -217,7 +222,11 @@ impl Driver {
         self.snapshots.give_up();
         let received = self.member().ports.received(link);
         let received = received.expect("the core installs what it was told to have come");
-        let replica = received.install()?;
+        let lock = Arc::clone(&self.member().files.lock);
+        let replica = {
+            let _purge_waits = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            received.install()?
+        };
         tracing::info!("The leader's snapshot of {zxid} is this server's state now");
         self.replace(replica, zxid);
         Ok(())

@@ -2,12 +2,17 @@
 //! thread of its own (Apache's `DatadirCleanupManager`).
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::options::Purge;
 use crate::disk::RealDisk;
 use crate::storage::{self, Dirs};
+
+/// Held by whoever removes files or replaces what they say: a purge must not look at a directory
+/// in which a leader's snapshot is just taking the place of everything else.
+pub(super) type FilesLock = Arc<Mutex<()>>;
 
 /// A running task; ends when dropped.
 pub(super) struct PurgeTask {
@@ -17,12 +22,12 @@ pub(super) struct PurgeTask {
 
 impl PurgeTask {
     /// Purges now and from now on.
-    pub fn start(dirs: Dirs, purge: Purge) -> std::io::Result<PurgeTask> {
+    pub fn start(dirs: Dirs, purge: Purge, files: FilesLock) -> std::io::Result<PurgeTask> {
         let every = Duration::from_secs(purge.every_hours.saturating_mul(3600));
         let (stop, stopped) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("PurgeTask".into())
-            .spawn(move || repeat(every, &stopped, || purge_once(&dirs, purge.retain)))?;
+            .spawn(move || repeat(every, &stopped, || purge_once(&dirs, purge.retain, &files)))?;
         Ok(PurgeTask { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -48,7 +53,8 @@ fn repeat(every: Duration, stopped: &Receiver<()>, mut task: impl FnMut()) {
 }
 
 /// What can't be removed now is tried again next time.
-fn purge_once(dirs: &Dirs, retain: usize) {
+fn purge_once(dirs: &Dirs, retain: usize, files: &FilesLock) {
+    let _files = files.lock().unwrap_or_else(PoisonError::into_inner);
     tracing::info!("Purge task started.");
     match storage::purge(&RealDisk, dirs, retain) {
         Ok(removed) => {
@@ -87,7 +93,10 @@ mod tests {
         // Nothing looks whole here, so nothing may go.
         let log = dirs.logs.join("log.1");
         std::fs::write(&log, b"").unwrap();
-        drop(PurgeTask::start(dirs, Purge { retain: 3, every_hours: 1 }).unwrap());
+        drop(
+            PurgeTask::start(dirs, Purge { retain: 3, every_hours: 1 }, FilesLock::default())
+                .unwrap(),
+        );
         assert!(log.exists());
     }
 }

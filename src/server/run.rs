@@ -16,7 +16,7 @@ use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
 use super::member::{Member, MemberFiles};
 use super::options::{Purge, ServerOptions};
-use super::purge_task::PurgeTask;
+use super::purge_task::{FilesLock, PurgeTask};
 use super::recover;
 use super::snapshots::Snapshots;
 use super::words::LiveWords;
@@ -91,7 +91,9 @@ impl Server {
         ));
         let count = Count::new(Arc::clone(&shared), options.log.force_sync);
         let last_words = Arc::new(Mutex::new(None));
-        let files = MemberFiles { dirs: dirs.clone(), log: options.log, recover: recovered.how };
+        let lock = FilesLock::default();
+        let purge = start_purge(options.purge, dirs.clone(), Arc::clone(&lock))?;
+        let files = MemberFiles { dirs, log: options.log, recover: recovered.how, lock };
         let member = join(options.member, files, &shared, &last_words)?;
         let driver = Driver {
             shared: Arc::clone(&shared),
@@ -109,7 +111,7 @@ impl Server {
         Ok(Server {
             driver: spawn_pipeline(driver)?,
             workers: spawn_workers(&shared, options.workers, seed)?,
-            purge: start_purge(options.purge, dirs)?,
+            purge,
             shared,
             signals,
             listener,
@@ -153,9 +155,13 @@ impl Server {
     }
 }
 
-fn start_purge(purge: Option<Purge>, dirs: Dirs) -> Result<Option<PurgeTask>, Failure> {
+fn start_purge(
+    purge: Option<Purge>,
+    dirs: Dirs,
+    files: FilesLock,
+) -> Result<Option<PurgeTask>, Failure> {
     purge
-        .map(|purge| PurgeTask::start(dirs, purge))
+        .map(|purge| PurgeTask::start(dirs, purge, files))
         .transpose()
         .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't start the purge task: {e}")))
 }

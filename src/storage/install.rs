@@ -21,9 +21,9 @@ use std::path::Path;
 
 use crate::types::Zxid;
 
-use super::disk::{Access, Disk, DiskFile};
+use super::disk::{Access, Disk};
 use super::error::{RecoveryRefused, Refusal, StorageError};
-use super::log_format::{end_of, HEADER_LEN};
+use super::log_reader::LogReader;
 use super::names::{parse_log, parse_snapshot, INSTALL, PART_PREFIX, SYNCED};
 use super::recovery::Dirs;
 use super::small_file;
@@ -126,6 +126,19 @@ pub fn logs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<(Zxid, String)>, Storag
     Ok(logs)
 }
 
+/// Where a log's last record up to `upto` ends, and its zxid; `None` if there is no such record.
+pub fn end_of<D: Disk>(
+    disk: &D,
+    path: &Path,
+    upto: Zxid,
+) -> Result<Option<(u64, Zxid)>, StorageError> {
+    let failure = |e| StorageError::io(path, "read", e);
+    let file = disk.open(path, Access::Read).map_err(failure)?;
+    let Some(mut reader) = LogReader::open(file).map_err(failure)? else { return Ok(None) };
+    let (end, last) = reader.seek_end(upto).map_err(failure)?;
+    Ok(last.map(|last| (end, last)))
+}
+
 /// Removes the logs that begin behind `zxid`, newest first, each durably before the next; then
 /// the one before them, if it has records behind `zxid`.
 fn remove_logs_ahead<D: Disk>(disk: &D, dir: &Path, zxid: Zxid) -> Result<(), StorageError> {
@@ -133,10 +146,8 @@ fn remove_logs_ahead<D: Disk>(disk: &D, dir: &Path, zxid: Zxid) -> Result<(), St
     for (first, name) in logs.iter().rev() {
         let path = dir.join(name);
         if *first <= zxid {
-            let failure = |e| StorageError::io(&path, "read", e);
-            let file = disk.open(&path, Access::Read).map_err(failure)?;
-            let bytes = file.len().and_then(|len| file.map(len)).map_err(failure)?;
-            if end_of(&bytes, HEADER_LEN as usize, Zxid(i64::MAX)).1 <= Some(zxid) {
+            let last = end_of(disk, &path, Zxid(i64::MAX))?.map(|(_, last)| last);
+            if last.is_none_or(|last| last <= zxid) {
                 return Ok(());
             }
         }

@@ -7,6 +7,8 @@
 //!   a hole is a reason not to start                (tail.rs)
 //! ```
 
+use std::io;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use jute::txn::TxnRecord;
@@ -16,7 +18,8 @@ use crate::types::{Epoch, Zxid};
 
 use super::disk::{Access, Disk, DiskFile};
 use super::error::{RecoveryRefused, Refusal};
-use super::log_format::{slot, Fault, Slot, END, HEADER, HEADER_LEN, RECORD_EXTRA, RECORD_HEAD};
+use super::log_format::{Fault, END, HEADER_LEN, RECORD_HEAD};
+use super::log_reader::{holds_anything, Advance, LogReader};
 use super::names::parse_log;
 use super::synced::Synced;
 use super::tail::{judge, Tail, SECTOR};
@@ -146,12 +149,14 @@ fn is_empty_log<D: Disk>(
     file: &LogFile,
     synced: Option<Synced>,
 ) -> Result<bool, RecoveryRefused> {
-    let bytes = read(disk, &file.path)?;
-    let header = bytes.len().min(HEADER.len());
-    let nothing = bytes[header..].iter().all(|b| *b == 0);
+    let log = open(disk, &file.path)?;
+    let failure = |e| RecoveryRefused::io(&file.path, "read", &e);
+    let nothing = !holds_anything(&log, HEADER_LEN).map_err(failure)?;
+    let mut sector = [0; SECTOR];
+    let len = log.read_at(0, &mut sector).map_err(failure)?;
     let durable = synced.filter(|s| s.log == file.first).map(|_| 0);
     // A header that was never written, in front of records that were: as torn as they are.
-    let torn = !nothing && bytes[..bytes.len().min(SECTOR)].iter().all(|b| *b == 0);
+    let torn = !nothing && sector[..len].iter().all(|b| *b == 0);
     match (nothing || torn, durable) {
         (true, Some(_)) => Err(refuse(
             Refusal::Corrupt,
@@ -164,15 +169,35 @@ fn is_empty_log<D: Disk>(
     }
 }
 
-/// Reads what the disk has. What the system holds of an earlier process is made durable first,
+/// Opens what the disk has. What the system holds of an earlier process is made durable first,
 /// since it is about to be served; what it holds wrongly, after a failed sync, is dropped.
-fn read<D: Disk>(disk: &D, path: &Path) -> Result<<D::File as DiskFile>::Map, RecoveryRefused> {
+fn open<D: Disk>(disk: &D, path: &Path) -> Result<D::File, RecoveryRefused> {
     let failure = |verb| move |e| RecoveryRefused::io(path, verb, &e);
     let mut file = disk.open(path, Access::Write).map_err(failure("open"))?;
     file.sync_data().map_err(failure("sync"))?;
     file.drop_cache().map_err(failure("read"))?;
-    let len = file.len().map_err(failure("read"))?;
-    file.map(len).map_err(failure("read"))
+    Ok(file)
+}
+
+/// The end of a log that is not just zeros.
+struct End<M> {
+    /// Behind the last whole record.
+    at: u64,
+    fault: Fault,
+    /// The whole file.
+    bytes: M,
+}
+
+impl<M: Deref<Target = [u8]>> End<M> {
+    fn judge(&self) -> Tail {
+        judge(&self.bytes, self.at as usize, self.fault)
+    }
+}
+
+/// A view of the file, for the judge, who must see what is around the end. All of it was read
+/// just now, without an error.
+fn tail<F: DiskFile>(log: &LogReader<F>) -> io::Result<F::Map> {
+    log.file().map(log.file().len()?)
 }
 
 struct Chain<'v> {
@@ -193,31 +218,33 @@ impl Chain<'_> {
         file: &LogFile,
         next: Option<&LogFile>,
     ) -> Result<(), RecoveryRefused> {
-        let bytes = read(disk, &file.path)?;
-        if !bytes.starts_with(&HEADER) {
+        let failure = |e| RecoveryRefused::io(&file.path, "read", &e);
+        let log = LogReader::open(open(disk, &file.path)?).map_err(failure)?;
+        let mut log = log.ok_or_else(|| {
             let what = "the file does not begin with the header of a transaction log";
-            return Err(refuse(Refusal::Corrupt, &file.path, 0, file.first, what));
-        }
-        let mut at = HEADER_LEN as usize;
+            refuse(Refusal::Corrupt, &file.path, 0, file.first, what)
+        })?;
         loop {
-            match slot(&bytes, at) {
-                Slot::Record(body) => {
-                    self.take(file, at, body)?;
-                    at += body.len() + RECORD_EXTRA;
-                }
-                Slot::Broken(fault) => {
+            match log.advance().map_err(failure)? {
+                Advance::Record => self.take(file, log.start(), log.body())?,
+                Advance::Broken(fault) => {
+                    self.check_durable(file, log.end(), fault)?;
+                    // Most logs end so, and in a great many zeros.
+                    if log.ends_in_zeros().map_err(failure)? {
+                        return Ok(());
+                    }
+                    let end = End { at: log.end(), fault, bytes: tail(&log).map_err(failure)? };
                     return match next {
-                        None => self.end_newest(file, &bytes, at, fault),
-                        Some(next) => self.end_earlier(file, &bytes, at, fault, next),
+                        None => self.end_newest(file, &end),
+                        Some(next) => self.end_earlier(file, &end, next),
                     };
                 }
             }
         }
     }
 
-    fn take(&mut self, file: &LogFile, at: usize, body: &[u8]) -> Result<(), RecoveryRefused> {
+    fn take(&mut self, file: &LogFile, offset: u64, body: &[u8]) -> Result<(), RecoveryRefused> {
         let path = &file.path;
-        let offset = at as u64;
         let mut reader = Reader::with_limits(body, Limits { max_length: RECORD_MAX });
         let record = TxnRecord::decode(&mut reader).map_err(|e| {
             let what = format!("a record has its checksum, but is no transaction: {e}");
@@ -260,19 +287,16 @@ impl Chain<'_> {
     fn end_newest(
         &mut self,
         file: &LogFile,
-        bytes: &[u8],
-        at: usize,
-        fault: Fault,
+        end: &End<impl Deref<Target = [u8]>>,
     ) -> Result<(), RecoveryRefused> {
-        let offset = at as u64;
-        self.check_durable(file, offset, fault)?;
+        let (offset, fault) = (end.at, end.fault);
         let path = file.path.clone();
-        match judge(bytes, at, fault) {
+        match end.judge() {
             Tail::Clean => {}
             Tail::Torn => self.walk.end = LogEnd::Cut { file: path, offset },
             Tail::Whole { body_len } => {
-                let start = at + RECORD_HEAD;
-                self.take(file, at, &bytes[start..start + body_len])?;
+                let start = end.at as usize + RECORD_HEAD;
+                self.take(file, offset, &end.bytes[start..start + body_len])?;
                 let body_len = body_len as u32;
                 self.walk.end = LogEnd::Complete { file: path, offset, body_len };
             }
@@ -289,14 +313,11 @@ impl Chain<'_> {
     fn end_earlier(
         &mut self,
         file: &LogFile,
-        bytes: &[u8],
-        at: usize,
-        fault: Fault,
+        end: &End<impl Deref<Target = [u8]>>,
         next: &LogFile,
     ) -> Result<(), RecoveryRefused> {
-        let offset = at as u64;
-        self.check_durable(file, offset, fault)?;
-        let verdict = judge(bytes, at, fault);
+        let (offset, fault) = (end.at, end.fault);
+        let verdict = end.judge();
         let reached = self.reached();
         if verdict == Tail::Clean {
             return Ok(());

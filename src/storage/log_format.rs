@@ -86,20 +86,6 @@ pub fn slot(bytes: &[u8], at: usize) -> Slot<'_> {
     Slot::Record(body)
 }
 
-/// Where the records from `at` on up to `upto` end, and the last of them; `at` if there is none.
-pub fn end_of(bytes: &[u8], mut at: usize, upto: Zxid) -> (usize, Option<Zxid>) {
-    let mut last = None;
-    while at < bytes.len() {
-        let Slot::Record(body) = slot(bytes, at) else { break };
-        if zxid_of(body) > upto {
-            break;
-        }
-        last = Some(zxid_of(body));
-        at += body.len() + RECORD_EXTRA;
-    }
-    (at, last)
-}
-
 /// The zxid in a transaction's header, behind session and cxid.
 pub fn zxid_of(body: &[u8]) -> Zxid {
     Zxid(i64::from_be_bytes(*body[12..].first_chunk().expect("no body is shorter than a header")))

@@ -1,8 +1,8 @@
 //! A stretch of the log, read back for a learner that is not far behind, while the log goes on
 //! being written (Apache's `FileTxnSnapLog.readTxnLog` and `LearnerHandler`).
 //!
-//! Nothing behind `upto`, which is durable, is looked at. Files are read, never mapped: that one
-//! of them is purged or cut meanwhile is an error here and nothing worse.
+//! Nothing behind `upto`, which is durable, is looked at. That a file is purged or cut meanwhile is
+//! an error here and nothing worse.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,17 +14,11 @@ use crate::types::{LoggedTxn, Zxid};
 
 use super::disk::{Access, Disk, DiskFile};
 use super::log_chain::follows;
-use super::log_format::{
-    slot, split_head, zxid_of, Slot, BODY_MIN, HEADER, RECORD_EXTRA, RECORD_HEAD,
-};
+use super::log_format::{zxid_of, RECORD_EXTRA};
+use super::log_reader::{Advance, LogReader};
 use super::names::{parse_log, parse_snapshot, snapshot_name};
 use super::recovery::Dirs;
 use super::snapshot::{looks_whole, Compression};
-
-/// How much is read at once.
-const CHUNK: usize = 256 << 10;
-/// No record that any server accepts is longer.
-const RECORD_MAX: usize = 1 << 30;
 
 /// Looks for `from` in the log, with everything behind it up to `upto`, without a hole, and no more
 /// than `bytes_max` bytes of records behind it (`None`: any number).
@@ -143,7 +137,7 @@ struct ChainReader<D: Disk> {
     disk: D,
     dir: PathBuf,
     files: VecDeque<(Zxid, PathBuf)>,
-    open: Option<RecordReader<D::File>>,
+    open: Option<LogReader<D::File>>,
     /// The last record read.
     last: Option<Zxid>,
     /// Every snapshot's zxid.
@@ -183,20 +177,22 @@ impl<D: Disk> ChainReader<D> {
         loop {
             if self.open.is_none() {
                 let Some((_, path)) = self.files.pop_front() else { return Ok(None) };
-                self.open = Some(RecordReader::open(&self.disk, &path)?);
+                self.open = Some(open_log(&self.disk, &path)?);
             }
             let reader = self.open.as_mut().expect("opened above");
-            match reader.advance()? {
-                // Logged twice: Apache may do so.
-                Some(zxid) if self.last == Some(zxid) => {}
-                Some(zxid) => {
-                    self.last = Some(zxid);
-                    break;
-                }
-                None => self.open = None,
+            if reader.advance()? != Advance::Record {
+                // For whatever reason: what is missing shows in the zxids.
+                self.open = None;
+                continue;
+            }
+            let zxid = zxid_of(reader.body());
+            // Logged twice: Apache may do so.
+            if self.last != Some(zxid) {
+                self.last = Some(zxid);
+                break;
             }
         }
-        Ok(self.open.as_ref().map(RecordReader::body))
+        Ok(self.open.as_ref().map(LogReader::body))
     }
 
     /// Whether `zxid` is the next transaction behind `before`. Between the last one of an epoch
@@ -208,75 +204,9 @@ impl<D: Disk> ChainReader<D> {
     }
 }
 
-/// The records of one file.
-struct RecordReader<F> {
-    file: F,
-    /// Where the buffer's first byte is in the file.
-    at: u64,
-    buffer: Vec<u8>,
-    /// The current record in the buffer, its head and end included.
-    record: std::ops::Range<usize>,
-}
-
-impl<F: DiskFile> RecordReader<F> {
-    fn open<D: Disk<File = F>>(disk: &D, path: &Path) -> io::Result<RecordReader<F>> {
-        let file = disk.open(path, Access::Read)?;
-        let mut reader = RecordReader { file, at: 0, buffer: Vec::new(), record: 0..0 };
-        if !reader.fill(HEADER.len())? || !reader.buffer.starts_with(&HEADER) {
-            let what = format!("{}: no header of a transaction log", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-        reader.record = 0..HEADER.len();
-        Ok(reader)
-    }
-
-    /// Goes to the next record and answers its zxid; `None` where there is none, for whatever
-    /// reason: what is missing shows in the zxids.
-    fn advance(&mut self) -> io::Result<Option<Zxid>> {
-        let start = self.record.end;
-        if start >= CHUNK {
-            self.buffer.drain(..start);
-            self.at += start as u64;
-            self.record = 0..0;
-        }
-        let start = self.record.end;
-        if !self.fill(start + RECORD_HEAD)? {
-            return Ok(None);
-        }
-        let head = self.buffer[start..].first_chunk().expect("filled");
-        let (_, len) = split_head(head);
-        if len < BODY_MIN as i32 || len as usize > RECORD_MAX {
-            return Ok(None);
-        }
-        let end = start + len as usize + RECORD_EXTRA;
-        if !self.fill(end)? {
-            return Ok(None);
-        }
-        match slot(&self.buffer[..end], start) {
-            Slot::Record(body) => {
-                let zxid = zxid_of(body);
-                self.record = start..end;
-                Ok(Some(zxid))
-            }
-            Slot::Broken(_) => Ok(None),
-        }
-    }
-
-    fn body(&self) -> &[u8] {
-        &self.buffer[self.record.start + RECORD_HEAD..self.record.end - 1]
-    }
-
-    /// Reads until the buffer has `n` bytes; false if the file has not.
-    fn fill(&mut self, n: usize) -> io::Result<bool> {
-        while self.buffer.len() < n {
-            let old = self.buffer.len();
-            self.buffer.resize(old.max(n).next_multiple_of(CHUNK).max(old + CHUNK), 0);
-            let read = self.file.read_at(self.at + old as u64, &mut self.buffer[old..]);
-            self.buffer.truncate(old + read.as_ref().map_or(0, |read| *read));
-            if read? == 0 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
+fn open_log<D: Disk>(disk: &D, path: &Path) -> io::Result<LogReader<D::File>> {
+    LogReader::open(disk.open(path, Access::Read)?)?.ok_or_else(|| {
+        let what = format!("{}: no header of a transaction log", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
 }

@@ -16,6 +16,7 @@ mod install;
 mod log_chain;
 mod log_format;
 mod log_range;
+mod log_reader;
 mod names;
 mod origin;
 mod purge;

@@ -181,7 +181,8 @@ impl Leader {
     fn refuse(&mut self, standing: &mut Standing, link: LinkId, why: &'static str) {
         let Some(learner) = self.links.get_mut(&link) else { return };
         if learner.stage != Stage::Closing {
-            warn!(link = link.0, sid = ?learner.sid.map(|sid| sid.0), why, "learner let go of");
+            let sid = learner.sid.map_or(-1, |sid| sid.0);
+            warn!("Closing the connection of learner {sid}: {why}");
             learner.stage = Stage::Closing;
             standing.put(Output::Close { link });
             self.repin(standing);

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 
 use self::broadcast::Broadcast;
 use self::sync::Sync;
-use super::packets::{packet, start_of};
+use super::packets::{packet, start_of, stranger_name};
 use super::standing::Standing;
 use super::{Event, LearnerKind, LinkId, Output, Packet, Role, SyncMode, Token};
 use crate::types::{Epoch, Sid, Zxid};
@@ -181,9 +181,9 @@ impl Learner {
         };
         // A stranger says no name: what it has lost may have been promises and acknowledgements,
         // so that the leader must not count it, whatever it says, until it has learnt anew.
-        let me = standing.me().0;
+        let me = standing.me();
         let info = LearnerInfo {
-            server_id: if standing.stranger { -1 - me } else { me },
+            server_id: if standing.stranger { stranger_name(me).0 } else { me.0 },
             protocol_version: Some(PROTOCOL_VERSION),
             config_version: Some(standing.quorums.committed.version),
         };
@@ -364,13 +364,10 @@ impl Learner {
         }
         self.sync_took_ms = self.heard_ms - self.sync_began_ms;
         info!(
-            leader = self.leader.0,
-            epoch = self.epoch.0,
-            kind = ?self.kind,
-            sync = ?self.sync_mode,
-            took_ms = self.sync_took_ms,
-            zxid = %standing.last_committed(),
-            "learning"
+            "Up to date with leader {}, epoch {:#x}, zxid {}",
+            self.leader.0,
+            self.epoch.0,
+            standing.last_committed()
         );
         let broadcast = Broadcast::begin(standing, link, self.kind, self.epoch, sync);
         self.phase = Phase::Broadcast(broadcast);

@@ -126,7 +126,14 @@ pub struct Zab {
     standing: Standing,
     election: Election,
     state: State,
+    role_began_ms: i64,
+    /// The next election begins no sooner.
+    look_at_ms: i64,
 }
+
+/// How long a role lasts at least that came to nothing, ms: so that a leader which turns a learner
+/// away at once, or can't listen, is not asked a thousand times a second.
+const FRUITLESS_ROLE_MS: i64 = 100;
 
 #[derive(Debug)]
 enum State {
@@ -143,8 +150,13 @@ impl Zab {
     /// A server that begins by looking for a leader.
     pub fn new(options: ZabOptions, now_ms: i64, start: Start) -> Zab {
         let election = Election::new(options.me, options.kind, options.election);
-        let mut zab =
-            Zab { standing: Standing::new(options, start), election, state: State::Leaving };
+        let mut zab = Zab {
+            standing: Standing::new(options, start),
+            election,
+            state: State::Leaving,
+            role_began_ms: now_ms,
+            look_at_ms: now_ms,
+        };
         zab.try_looking(now_ms);
         zab
     }
@@ -216,6 +228,7 @@ impl Zab {
         if !matches!(self.state, State::Looking) {
             return;
         }
+        self.role_began_ms = now_ms;
         if leader == self.standing.me() {
             info!("elected");
             self.election.settled(ServerState::Leading);
@@ -237,7 +250,10 @@ impl Zab {
             State::Looking | State::Leaving | State::Stopped => return,
         }
         warn!(reason, "looking for a leader again");
-        if role != Role::Looking {
+        self.look_at_ms = self.role_began_ms;
+        if role == Role::Looking {
+            self.look_at_ms += FRUITLESS_ROLE_MS;
+        } else {
             self.standing.put(Output::Role(Role::Leaving));
         }
         self.state = State::Leaving;
@@ -246,7 +262,8 @@ impl Zab {
     /// Once all that was asked of the disk is done, the log's tail counts as history: that is what
     /// a restart would make of it, and what the vote says.
     fn try_looking(&mut self, now_ms: i64) {
-        if !matches!(self.state, State::Leaving) || !self.standing.is_all_persisted() {
+        let durable = self.standing.is_all_persisted();
+        if !matches!(self.state, State::Leaving) || !durable || now_ms < self.look_at_ms {
             return;
         }
         let standing = &mut self.standing;
@@ -294,7 +311,8 @@ impl Zab {
         let role = match &self.state {
             State::Leading(leader) => leader.poll_timeout(&self.standing),
             State::Learning(learner) => learner.poll_timeout(&self.standing),
-            State::Looking | State::Leaving => None,
+            State::Leaving => Some(self.look_at_ms).filter(|_| self.standing.is_all_persisted()),
+            State::Looking => None,
             State::Stopped => return None,
         };
         [role, self.election.poll_timeout()].into_iter().flatten().min()

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jute::quorum::{PacketType, QuorumPacket};
 use jute::{Encode, Writer};
 
-use crate::types::{Epoch, LoggedTxn, Zxid};
+use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
 /// Encoded packets of one `Send`.
 #[derive(Debug, Default)]
@@ -56,4 +56,10 @@ pub(super) fn packet(kind: PacketType, zxid: Zxid, data: Option<&[u8]>) -> Bytes
 /// The zxid that stands for an epoch: in front of its first transaction.
 pub(super) fn start_of(epoch: Epoch) -> Zxid {
     Zxid::new(epoch, 0)
+}
+
+/// How a server that has lost its disk's content calls itself to a leader: a number that no
+/// configuration has, so that it is counted for nothing. To itself and back.
+pub(super) fn stranger_name(sid: Sid) -> Sid {
+    Sid(sid.0 ^ i64::MIN)
 }

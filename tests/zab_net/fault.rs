@@ -48,6 +48,16 @@ impl Net {
         self.at(pause, What::Fault);
     }
 
+    /// Between two steps of the disk, and perhaps not alone.
+    pub(super) fn crash_at_work(&mut self, index: usize) {
+        let others = [0, 0, 1, 2][self.rng.below(4)];
+        self.crash_for_a_while(index);
+        for _ in 0..others {
+            let other = self.rng.below(self.nodes.len());
+            self.crash_for_a_while(other);
+        }
+    }
+
     fn crash_for_a_while(&mut self, index: usize) {
         self.crash(index);
         let down = 20 + self.rng.below(900) as i64;

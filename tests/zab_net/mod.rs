@@ -34,8 +34,8 @@ pub struct Trace {
     pub records: Vec<Record>,
     /// What each server's replica holds at the end.
     pub finals: BTreeMap<Sid, Vec<LoggedTxn>>,
-    /// How often each of the ways to synchronise was taken, by its name.
-    pub syncs: BTreeMap<String, usize>,
+    /// How often each rare thing has happened.
+    pub seen: BTreeMap<&'static str, usize>,
 }
 
 /// What the properties are about.
@@ -118,6 +118,10 @@ impl Drop for Named {
 }
 
 impl Net {
+    fn saw(&mut self, what: &'static str) {
+        *self.trace.seen.entry(what).or_default() += 1;
+    }
+
     fn new(seed: u64) -> Net {
         let mut rng = Rng::new(seed);
         let voters = [3, 3, 3, 4, 5][rng.below(5)];

@@ -7,7 +7,7 @@ use oxkeeper::sim::Rng;
 use oxkeeper::types::{LoggedTxn, Sid, Zxid};
 use oxkeeper::zab::{
     ElectionOptions, Event, LearnerKind, LinkId, Membership, Output, Packet, QuorumRule, Quorums,
-    Role, Start, Step, Zab, ZabOptions,
+    Role, Start, Step, SyncMode, Zab, ZabOptions,
 };
 
 use super::disk::{Disk, Done};
@@ -19,6 +19,7 @@ pub struct Shape {
     quorums: Quorums,
     keep: usize,
     log_sync: bool,
+    sync_observer: bool,
 }
 
 impl Shape {
@@ -46,6 +47,7 @@ impl Shape {
             quorums: Quorums::settled(membership),
             keep: [2, 10, 500][rng.below(3)],
             log_sync: !rng.one_in(3),
+            sync_observer: !rng.one_in(3),
         }
     }
 }
@@ -77,6 +79,7 @@ impl Node {
         let mut options = ZabOptions::new(sid, shape.quorums.clone());
         if !shape.quorums.is_voter(sid) {
             options.kind = LearnerKind::Observer;
+            options.sync_observer = shape.sync_observer;
         }
         options.tick_ms = TICK_MS;
         options.commit_log_count = shape.keep;
@@ -140,7 +143,8 @@ impl Node {
             let next = txn.zxid.0 == last.0 + 1;
             let first = txn.zxid.epoch() > last.epoch() && txn.zxid.counter() == 1;
             assert!(next || first, "{} put out behind {last}", txn.zxid);
-            assert!(self.disk.holds(txn.zxid), "{} put out before it is durable", txn.zxid);
+            let logged = !self.options.sync_observer || self.disk.holds(txn.zxid);
+            assert!(logged, "{} put out before it is durable", txn.zxid);
             self.replica.push(txn.clone());
         }
     }
@@ -163,9 +167,14 @@ impl Net {
     pub(super) fn restart(&mut self, index: usize) {
         self.serial += 1;
         let (now_ms, born) = (self.now_ms, self.serial);
+        let purge = self.rng.one_in(3);
         let node = &mut self.nodes[index];
         if node.zab.is_some() {
             return;
+        }
+        if purge {
+            // What it begins with is history to it, committed or not, and so are its snapshots.
+            node.disk.purge();
         }
         node.replica = node.disk.history.clone();
         let start = Start {
@@ -225,6 +234,7 @@ impl Net {
         }
         let node = &mut self.nodes[index];
         let Some(zab) = node.zab.as_ref() else { return };
+        let relearnt = node.stranger && !zab.is_stranger();
         node.stranger &= zab.is_stranger();
         if let Some(at) = zab.poll_timeout() {
             if node.timer_ms.is_none_or(|timer| at < timer) {
@@ -232,6 +242,9 @@ impl Net {
                 let in_ms = (at - self.now_ms).max(0);
                 self.at(in_ms, What::Timer(index));
             }
+        }
+        if relearnt {
+            self.saw("a stranger learnt everything anew");
         }
     }
 
@@ -308,6 +321,7 @@ impl Net {
             self.send(index, link, Message::Packet(data(txn, PacketType::Proposal, bytes)));
             self.send(index, link, Message::Packet(data(txn, PacketType::Commit, None)));
         }
+        self.saw("DIFF from the log on disk");
         self.at(5, What::Core(index, Box::new(Event::BulkSent { link })));
     }
 
@@ -347,9 +361,12 @@ impl Net {
                 self.trace.records.push(Record::Established { sid, epoch, history });
             }
             Role::Learning { epoch, .. } => {
-                let mode = node.zab.as_ref().and_then(|zab| zab.synced_by());
-                let mode = mode.map(|(mode, _)| format!("{mode:?}")).unwrap_or_default();
-                *self.trace.syncs.entry(mode).or_default() += 1;
+                match node.zab.as_ref().and_then(|zab| zab.synced_by()) {
+                    Some((SyncMode::Diff, _)) => self.saw("synchronised by DIFF"),
+                    Some((SyncMode::Trunc, _)) => self.saw("synchronised by TRUNC"),
+                    Some((SyncMode::Snap, _)) => self.saw("synchronised by SNAP"),
+                    None => panic!("it serves without having been synchronised"),
+                }
                 self.trace.records.push(Record::Began { sid, epoch, history });
             }
             Role::Leaving | Role::Looking => {}
@@ -368,6 +385,9 @@ impl Net {
 
     pub(super) fn disk_works(&mut self, index: usize) {
         self.nodes[index].disk_works = false;
+        if self.faults && !self.nodes[index].disk.pending.is_empty() && self.rng.one_in(150) {
+            return self.crash_at_work(index);
+        }
         let steps = 1 + self.rng.below(4);
         let mut upto = None;
         for _ in 0..steps {
@@ -379,6 +399,9 @@ impl Net {
                 Done::Rebuild => node.replica = node.disk.history.clone(),
                 Done::Truncated(last) => {
                     node.replica = node.disk.history.clone();
+                    if last.is_none() {
+                        self.saw("TRUNC to an unknown zxid");
+                    }
                     self.tell(index, Event::Truncated { last });
                 }
             }

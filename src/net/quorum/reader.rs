@@ -4,6 +4,7 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
+use jute::txn::TxnRecord;
 use jute::{Decode, DecodeError, Id, Limits};
 
 use super::link::{End, Link, Origin};
@@ -57,27 +58,48 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
         match self.packets() {
             Ok(Next::More) => self.fill().await,
             Ok(Next::Snapshot(zxid)) => self.snapshot(zxid).await,
-            Err(e) => Err(End::Failed(format!("it sent what is no packet: {e}"))),
+            Err(what) => Err(End::Failed(what)),
         }
     }
 
     /// Tells of every whole packet in the buffer, in one call, also when what follows is none.
-    fn packets(&mut self) -> Result<Next, DecodeError> {
+    fn packets(&mut self) -> Result<Next, String> {
         let outcome = loop {
             match next_packet(&mut self.buffer, self.desk.settings.limits) {
                 Ok(None) => break Ok(Next::More),
                 Ok(Some(packet)) => {
+                    if let Err(what) = self.check_txn(&packet) {
+                        break Err(what);
+                    }
                     let snapshot = self.is_snapshot(&packet).then_some(packet.zxid);
                     self.events.push(Event::Packet { link: self.link.id, packet });
                     if let Some(zxid) = snapshot {
                         break Ok(Next::Snapshot(zxid));
                     }
                 }
-                Err(e) => break Err(e),
+                Err(e) => break Err(format!("it sent what is no packet: {e}")),
             }
         };
         self.desk.tell_all(&mut self.events);
         outcome
+    }
+
+    /// What can't be read must not get into the log: neither this server nor Apache's would start
+    /// on it again.
+    fn check_txn(&self, packet: &Packet) -> Result<(), String> {
+        let is_txn = matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform));
+        if !is_txn || self.link.origin != Origin::Dialled {
+            return Ok(());
+        }
+        let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
+        match TxnRecord::from_bytes(data) {
+            Ok(record) if record.header.zxid == zxid.0 => Ok(()),
+            Ok(record) => {
+                let inside = Zxid(record.header.zxid);
+                Err(format!("the leader's transaction {zxid} says that it is {inside}"))
+            }
+            Err(e) => Err(format!("the leader's transaction {zxid} can't be read: {e}")),
+        }
     }
 
     /// Only a leader sends snapshots. From a learner SNAP is just one more packet that makes no

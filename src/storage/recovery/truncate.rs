@@ -11,9 +11,9 @@
 
 use crate::storage::disk::{Access, Disk, DiskFile};
 use crate::storage::error::{RecoveryRefused, Refusal, StorageError};
-use crate::storage::install::{logs, remove_snapshots};
+use crate::storage::install::{end_of, logs, remove_snapshots};
 use crate::storage::log_chain::walk;
-use crate::storage::log_format::{end_of, HEADER_LEN};
+use crate::storage::log_format::HEADER_LEN;
 use crate::storage::names::SYNCED;
 use crate::storage::small_file;
 use crate::tree::Replica;
@@ -100,12 +100,9 @@ fn cut<D: Disk>(disk: &D, dirs: &Dirs, to: Zxid, base: Zxid) -> Result<(), Stora
             let path = path.clone();
             move |e| StorageError::io(&path, verb, e)
         };
+        let end = end_of(disk, &path, to)?.map_or(HEADER_LEN, |(end, _)| end);
         let mut file = disk.open(&path, Access::Write).map_err(failure("open"))?;
-        let end = {
-            let bytes = file.len().and_then(|len| file.map(len)).map_err(failure("read"))?;
-            end_of(&bytes, HEADER_LEN as usize, to).0
-        };
-        file.set_len(end as u64).map_err(failure("cut"))?;
+        file.set_len(end).map_err(failure("cut"))?;
         file.sync_data().map_err(failure("sync"))?;
         break;
     }

@@ -29,7 +29,7 @@ impl<R: Read> SnappyReader<R> {
     /// Unpacks what `source` gives, which begins with the header.
     pub fn new(mut source: R) -> io::Result<Self> {
         let mut header = [0; HEADER.len()];
-        source.read_exact(&mut header).map_err(|_| invalid("no snappy-java header"))?;
+        source.read_exact(&mut header).map_err(|e| cut_short(e, "no snappy-java header"))?;
         if !header.starts_with(&MAGIC) {
             return Err(invalid("no snappy-java header"));
         }
@@ -75,8 +75,9 @@ impl<R: Read> SnappyReader<R> {
             }
             let mut rest = [0; HEADER.len() - 4];
             let read = self.source.read_exact(&mut rest);
-            if read.is_err() || rest[..4] != MAGIC[4..] {
-                return Err(invalid("snappy header cut short"));
+            read.map_err(|e| cut_short(e, "snappy header cut short"))?;
+            if rest[..4] != MAGIC[4..] {
+                return Err(invalid("no snappy-java header between blocks"));
             }
         }
     }
@@ -93,6 +94,15 @@ impl<R: Read> Read for SnappyReader<R> {
         out[..n].copy_from_slice(&self.block[self.at..self.at + n]);
         self.at += n;
         Ok(n)
+    }
+}
+
+/// The end of the bytes is their fault; any other error is the system's.
+fn cut_short(error: io::Error, what: &str) -> io::Error {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        invalid(what)
+    } else {
+        error
     }
 }
 

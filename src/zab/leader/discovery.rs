@@ -4,7 +4,7 @@ use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, PROT
 use jute::{Decode, Encode, Reader, Writer};
 use tracing::info;
 
-use super::super::packets::{packet, start_of};
+use super::super::packets::{packet, start_of, stranger_name};
 use super::super::standing::Standing;
 use super::super::{LearnerKind, LinkId, Packet};
 use super::learner_link::Stage;
@@ -76,7 +76,7 @@ impl Leader {
     /// disk may be another. One that has lost its disk says so by a negative number.
     fn replace_older_link(&mut self, standing: &mut Standing, sid: Sid) {
         if sid.0 < 0 {
-            self.replace_older_link(standing, Sid(-1 - sid.0));
+            self.replace_older_link(standing, stranger_name(sid));
         }
         let older = self.links.iter().find(|(_, learner)| {
             learner.sid == Some(sid) && !learner.replaced && learner.stage != Stage::Closing
@@ -173,9 +173,9 @@ impl Leader {
         standing.save_current_epoch(self.epoch);
         self.enter(standing, now_ms, Phase::Synchronising(standing.issued()));
         info!(
-            epoch = self.epoch.0,
-            zxid = %standing.last_committed(),
-            "a quorum has promised the epoch: synchronising"
+            "A quorum has promised epoch {:#x}: bringing it up to {}",
+            self.epoch.0,
+            standing.last_committed()
         );
         let compared: Vec<_> = self
             .links

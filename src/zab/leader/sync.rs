@@ -166,10 +166,10 @@ impl Leader {
         let config = standing.quorums.last_seen.as_ref().unwrap_or(&standing.quorums.committed);
         packets.push(PacketType::NewLeader, start_of(self.epoch), Some(&config.text));
         info!(
-            sid = ?learner.sid.map(|sid| sid.0),
-            mode = ?learner.sync_mode,
-            zxid = %learner.synced_to,
-            "synchronising a learner"
+            "Synchronising learner {} by {} with zxid {}",
+            learner.sid.map_or(-1, |sid| sid.0),
+            learner.sync_mode.unwrap_or(SyncMode::Diff),
+            learner.synced_to
         );
         standing.send(link, packets.take());
     }
@@ -227,10 +227,10 @@ impl Leader {
         standing.put(Output::Role(Role::Leading { epoch: self.epoch }));
         standing.established = Some(self.epoch);
         info!(
-            epoch = self.epoch.0,
-            took_ms = now_ms - self.began_ms,
-            zxid = %standing.last_committed(),
-            "leading"
+            "A quorum has epoch {:#x} and its history up to {}, {} ms after the election",
+            self.epoch.0,
+            standing.last_committed(),
+            now_ms - self.began_ms
         );
         let synced: Vec<_> = self
             .links

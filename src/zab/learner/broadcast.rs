@@ -94,7 +94,7 @@ impl Broadcast {
                 Ok(())
             }
             _ => {
-                warn!(?kind, %zxid, "a packet from the leader that means nothing here");
+                warn!("The leader sent a packet that means nothing here: {kind:?}, zxid {zxid}");
                 Ok(())
             }
         }
