@@ -109,6 +109,18 @@ impl Leader {
             return;
         }
         let Some(upto) = self.agreed(standing) else { return };
+        // A sync is answered behind what was proposed before it and ahead of what was after: its
+        // learner has the requests in that order, and drops an answer that is not the next one's.
+        while let Some((after, _)) = self.syncs.front().copied().filter(|(after, _)| *after <= upto)
+        {
+            self.commit_upto(standing, after);
+            self.release_syncs(standing);
+        }
+        self.commit_upto(standing, upto);
+    }
+
+    /// Commits what is proposed up to and with `upto`, for everybody.
+    fn commit_upto(&mut self, standing: &mut Standing, upto: Zxid) {
         let count = standing.tail.partition_point(|txn| txn.zxid <= upto);
         if count == 0 {
             return;
@@ -127,7 +139,6 @@ impl Leader {
         self.send_to_all(standing, LearnerKind::Follower, &commits.take());
         self.send_to_all(standing, LearnerKind::Observer, &informs.take());
         standing.commit(count);
-        self.release_syncs(standing);
     }
 
     /// The last zxid that a quorum, and this server among it, has on disk. Without its own disk it

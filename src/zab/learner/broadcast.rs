@@ -153,11 +153,13 @@ impl Broadcast {
             true => self.committed.min(standing.last_durable()),
             false => self.committed,
         };
-        standing.commit(standing.tail.partition_point(|txn| txn.zxid <= ready));
-        let put_out = standing.last_committed();
-        while self.syncs.front().is_some_and(|after| *after <= put_out) {
+        // A sync is answered between what was committed before it and what was after: the requests
+        // that wait for either stand in that order, too.
+        while let Some(after) = self.syncs.front().copied().filter(|after| *after <= ready) {
+            standing.commit(standing.tail.partition_point(|txn| txn.zxid <= after));
             self.syncs.pop_front();
             standing.put(Output::Synced);
         }
+        standing.commit(standing.tail.partition_point(|txn| txn.zxid <= ready));
     }
 }
