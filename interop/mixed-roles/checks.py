@@ -7,8 +7,8 @@ import time
 
 from session import Event, Refused, Session, tree, tree_difference
 from wire import (
-    CONTAINER, EPHEMERAL, SEQUENTIAL, TTL_SEQUENTIAL, add_watch, auth, check, create, create2,
-    create_container, create_ttl, delete, exists, get_all_children_number, get_children,
+    CONTAINER, EPHEMERAL, OPEN, SEQUENTIAL, TTL_SEQUENTIAL, add_watch, auth, check, create,
+    create2, create_container, create_ttl, delete, exists, get_all_children_number, get_children,
     get_data, get_ephemerals, multi, multi_read, reconfig, set_acl, set_data, sync, who_am_i,
 )
 
@@ -115,6 +115,28 @@ def ordered_within_a_session(ensemble):
                 assert session.reply()[0] == 0, f"{member.name}: a pipelined write failed"
                 seen = session.reply()[1].buf()
                 assert seen == b"%d" % number, f"{member.name}: read {seen} after write {number}"
+
+
+def syncs_between_writes(ensemble):
+    """Writes, reads and syncs pipelined on one connection are all answered, in order."""
+    for member in ensemble:
+        path = f"{by(member)}/between"
+        with Session(member.address, wait_s=5) as session:
+            session.must(create(path))
+            burst = (set_data(path, b"1"), sync(path), set_data(path, b"2"), get_data(path),
+                     create(path), sync(path), set_acl(path, OPEN))
+            for number in range(60):
+                first = session.xid + 1
+                session.send(*burst)
+                for xid, request in enumerate(burst, first):
+                    what = f"{member.name}, burst {number}, {request.op} {xid - first}"
+                    try:
+                        answered, error, _ = session.next_frame()
+                    except TimeoutError:
+                        raise AssertionError(f"{what}: no answer") from None
+                    assert answered == xid, f"{what}: xid {answered - first} instead"
+                    wanted = NODE_EXISTS if request.op == "create" else 0
+                    assert error == wanted, f"{what}: error {error}"
 
 
 def synced_reads(ensemble):
@@ -311,6 +333,7 @@ def digests_met(ensemble):
 CHECKS = (
     ("every operation through every member", every_operation),
     ("reads see the session's own writes", ordered_within_a_session),
+    ("syncs between writes", syncs_between_writes),
     ("sync", synced_reads),
     ("watches", watches),
     ("sessions move", sessions_move),
