@@ -71,8 +71,13 @@ impl Learner {
     /// Takes a write or sync in: what to send to the leader, and what can be answered at once.
     /// What can't be parsed never leaves this server: it would be no transaction there.
     pub fn write(&mut self, request: Request) -> (Option<Bytes>, Option<Entry>) {
-        let wait = match pipeline::check_body(request.op, &request.body) {
+        let body = &request.body;
+        let wait = match pipeline::check_body(request.op, body) {
             Err(code) => Wait::Refused(code),
+            // The leader knows nothing of the session and could only say that it has expired.
+            Ok(()) if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
+                Wait::Refused(ErrorCode::EphemeralOnLocalSession)
+            }
             Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
             Ok(()) => Wait::Txn,
         };
