@@ -219,7 +219,7 @@ def sessions_move(ensemble):
             raise AssertionError(f"{other.name} took a wrong password")
         except Refused:
             pass
-        new = old.moved(other.address)
+        new = patiently_moved(old, other)
         assert (new.id, new.password) == (old.id, old.password), "another session came back"
         new.must(set_data(path, b"moved"))
         stale_write(old, member, path)
@@ -231,8 +231,9 @@ def sessions_move(ensemble):
 
 
 def patiently_moved(session, member):
-    """Takes a session to a member that may still be busy closing its former connection there; that
-    may cost a connection or two, as any client knows, but not the session."""
+    """Takes a session to a member that may still be busy closing its former connection there, or
+    that has not applied yet what the client has seen; that may cost a connection or two, as any
+    client knows, but not the session."""
     for _ in range(10):
         try:
             return session.moved(member.address)

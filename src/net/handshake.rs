@@ -10,9 +10,9 @@ use jute::proto::ConnectRequest;
 use jute::{Decode, OpCode};
 
 use super::conn::{Conn, Phase, State};
-use super::read_only;
 use super::requests::Desk;
 use super::serving::Serving;
+use super::{local_sessions, read_only};
 use crate::metrics::Tally;
 use crate::pipeline::{reply, Ask, Origin, Request};
 use crate::session::{self, SessionCost, SessionSlot};
@@ -64,6 +64,12 @@ pub(super) fn connect(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, frame
     let timeout_ms = request.timeout_ms.clamp(min, max.max(min));
     if is_read_only {
         return read_only::connect(desk, conn, state, &request, timeout_ms);
+    }
+    let asked = SessionId(request.session_id);
+    if local_sessions::concerns(shared, desk.serving, asked) {
+        let proof = (asked, request.password.unwrap_or_default());
+        let read_only = has_read_only.then_some(false);
+        return local_sessions::connect(desk, conn, state, proof, timeout_ms, read_only);
     }
     if request.session_id == 0 {
         let session = shared.session_ids.allocate();
@@ -136,6 +142,7 @@ fn new_session(
         op: OpCode::CreateSession,
         body: Bytes::new(),
         identities: Arc::clone(&state.identities),
+        is_local: false,
         session_timeout_ms: timeout_ms,
     }
 }

@@ -17,6 +17,7 @@ mod election;
 mod frames;
 mod handshake;
 mod listener;
+mod local_sessions;
 mod member;
 mod queues;
 pub mod quorum;
@@ -32,9 +33,9 @@ pub use election::{
     ElectionEvents, ElectionPort, ElectionPortError, ElectionPortOptions, ListenAt,
 };
 pub use listener::{accept, bind, bind_any};
+pub use local_sessions::LocalSessions;
 pub use member::{LeaderView, MemberView};
 pub use queues::{AskQueue, Inbox, WorkerMail};
-pub use read_only::LocalSessions;
 pub use serving::{PipelineLoad, Serving, Term};
 pub use shared::{RequestLimits, SessionDesk, Settings, Shared};
 pub use stats::{ConnStats, Registry};

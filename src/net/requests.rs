@@ -8,9 +8,9 @@ use jute::proto::{AuthPacket, RequestHeader, SaslToken};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::conn::{Conn, Phase, State};
-use super::read_only;
 use super::serving::{InPipeline, Serving};
 use super::shared::Shared;
+use super::{local_sessions, read_only};
 use crate::auth::AuthOutcome;
 use crate::metrics::{Metrics, Tally};
 use crate::pipeline::finalize::{self, ReadContext};
@@ -109,7 +109,11 @@ fn request(
 ) -> Dealt {
     let Phase::Open { slot } = &state.phase else { return Dealt::Done };
     let slot = Arc::clone(slot);
-    let way = desk.way(op);
+    let way = match op {
+        // Nobody else knows the session.
+        OpCode::CloseSession if slot.is_local() => Way::Here,
+        op => desk.way(op),
+    };
     let is_plain_read = way == Way::Here && op != OpCode::Ping;
     if is_plain_read && desk.replica.is_none() && state.lane.outstanding() == 0 {
         return Dealt::NeedsReplica;
@@ -128,10 +132,6 @@ fn request(
         desk.tally.response(REPLY_HEADER_BYTES);
         let latency_ms = Answer { op: None, xid, zxid, received_ms }.note(conn, desk.now);
         desk.tally.read_answered(latency_ms);
-        return Dealt::Done;
-    }
-    if desk.serving == Serving::ReadOnly && op == OpCode::CloseSession {
-        read_only::close_session(desk, conn, state, slot.id(), xid);
         return Dealt::Done;
     }
     match state.lane.admit(op, way) {
@@ -193,6 +193,9 @@ fn run(
     body: &[u8],
     received_ms: i64,
 ) {
+    if op == OpCode::CloseSession {
+        return local_sessions::close(desk, conn, state, slot.id(), xid);
+    }
     let start = state.out.len();
     match desk.replica {
         Some(replica) => {
@@ -219,8 +222,17 @@ fn run(
     desk.tally.read_answered(latency_ms);
 }
 
-fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, parked: Parked) {
+fn submit(
+    desk: &mut Desk<'_>,
+    conn: &Conn,
+    state: &State,
+    slot: &Arc<SessionSlot>,
+    parked: Parked,
+) {
     let Parked { xid, op, body, received_ms, way: _ } = parked;
+    if slot.is_local() {
+        local_sessions::upgrade_for(desk, slot, op, &body);
+    }
     let large_bytes = desk.shared.large_size(body.len() + REQUEST_HEADER_BYTES) as u32;
     desk.in_pipeline.enter(&desk.shared.in_pipeline, i64::from(large_bytes));
     desk.asks.push(Ask::Write(Request {
@@ -230,6 +242,7 @@ fn submit(desk: &mut Desk<'_>, conn: &Conn, state: &State, slot: &SessionSlot, p
         op,
         body,
         identities: Arc::clone(&state.identities),
+        is_local: slot.is_local(),
         session_timeout_ms: 0,
     }));
 }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{mpsc, Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use super::local_sessions::LocalSessions;
 use super::member::{outstanding_divisor, MemberView};
 use super::queues::{AskQueue, Inbox, WorkerMail};
-use super::read_only::LocalSessions;
 use super::serving::{PipelineLoad, Serving};
 use super::stats::Registry;
 use super::words::Words;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub tick_ms: i32,
     /// `localSessionsEnabled`: without it a read-only server can give nobody a session.
     pub local_sessions: bool,
+    /// `localSessionsUpgradingEnabled`: the first ephemeral makes such a session everybody's.
+    pub local_session_upgrades: bool,
     /// `maxClientCnxns`; 0 is no limit.
     pub max_per_ip: usize,
     /// `maxCnxns`; 0 is no limit.

@@ -18,7 +18,7 @@ use super::requests::{self, Dealt, Desk};
 use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
-use super::{handshake, listener, read_only};
+use super::{handshake, listener, local_sessions};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
@@ -388,7 +388,7 @@ impl Worker {
     fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
         if self.index == 0 {
-            read_only::expire(&self.shared, now.mono_ms);
+            local_sessions::expire(&self.shared, now.mono_ms);
         }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {

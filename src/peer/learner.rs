@@ -71,8 +71,13 @@ impl Learner {
     /// Takes a write or sync in: what to send to the leader, and what can be answered at once.
     /// What can't be parsed never leaves this server: it would be no transaction there.
     pub fn write(&mut self, request: Request) -> (Option<Bytes>, Option<Entry>) {
-        let wait = match pipeline::check_body(request.op, &request.body) {
+        let body = &request.body;
+        let wait = match pipeline::check_body(request.op, body) {
             Err(code) => Wait::Refused(code),
+            // The leader knows nothing of the session and could only say that it has expired.
+            Ok(()) if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
+                Wait::Refused(ErrorCode::EphemeralOnLocalSession)
+            }
             Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
             Ok(()) => Wait::Txn,
         };
@@ -80,15 +85,27 @@ impl Learner {
             Wait::Refused(_) => None,
             _ => Some(request_packet(&request)),
         };
-        self.pending.push_back(Pending {
-            session: request.session,
-            cxid: request.cxid,
-            origin: request.origin,
-            op: request.op,
-            timeout_ms: request.session_timeout_ms,
-            wait,
-        });
+        self.pend(&request, wait);
         (packet, self.next_refused())
+    }
+
+    /// A session that only this server knew becomes everybody's: what to send to the leader, in
+    /// front of the write that needs it.
+    pub fn upgrade(&mut self, slot: Arc<SessionSlot>) -> Bytes {
+        let request = Request {
+            session: slot.id(),
+            cxid: 0,
+            origin: None,
+            op: OpCode::CreateSession,
+            body: Bytes::new(),
+            identities: Arc::from([]),
+            is_local: false,
+            session_timeout_ms: slot.timeout_ms(),
+        };
+        self.slots.insert(slot.id(), slot);
+        let packet = request_packet(&request);
+        self.pend(&request, Wait::Txn);
+        packet
     }
 
     /// A client wants its session back: the leader must say whether it still is one.
@@ -164,6 +181,17 @@ impl Learner {
     /// Requests that wait for the leader.
     pub fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    fn pend(&mut self, request: &Request, wait: Wait) {
+        self.pending.push_back(Pending {
+            session: request.session,
+            cxid: request.cxid,
+            origin: request.origin,
+            op: request.op,
+            timeout_ms: request.session_timeout_ms,
+            wait,
+        });
     }
 
     fn committed_one(&mut self, txn: LoggedTxn, now: Now) -> Entry {

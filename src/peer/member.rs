@@ -72,6 +72,7 @@ impl Peer {
                 }
                 self.answer(refused.into_iter().collect());
             }
+            Ask::Upgrade(slot) => zab.send_to_leader(learner.upgrade(slot)),
             Ask::Resume { session, conn, timeout_ms } => {
                 let packet = learner.resume(session, conn, timeout_ms);
                 zab.send_to_leader(packet);
@@ -168,6 +169,7 @@ impl Peer {
             op,
             body,
             identities: packet.identities.clone().into(),
+            is_local: false,
             session_timeout_ms,
         };
         if let Duty::Primary(primary) = &mut self.duty {

@@ -47,20 +47,12 @@ pub struct PeerOptions {
     pub snap_count: u64,
     /// `snapSizeLimitInKb` in bytes; 0 is off.
     pub snap_bytes: u64,
-    pub local_sessions: LocalSessions,
+    /// `localSessionsEnabled`: a learner may ask for sessions that only it knows.
+    pub local_sessions: bool,
     /// The top byte of the ids of sessions made here.
     pub session_id_byte: u8,
     /// Whatever is random here comes from this.
     pub seed: u64,
-}
-
-/// Sessions that only the server of their client knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LocalSessions {
-    /// `localSessionsEnabled`.
-    pub enabled: bool,
-    /// `localSessionsUpgradingEnabled`: the first ephemeral makes a session global.
-    pub upgrading: bool,
 }
 
 /// What happens to a peer.
@@ -269,6 +261,7 @@ impl Peer {
             (Duty::Primary(primary), Ask::Write(request)) => {
                 primary.write(view, &request, Owner::Here);
             }
+            (Duty::Primary(primary), Ask::Upgrade(slot)) => primary.upgrade(view, slot),
             (Duty::Learner(_), ask) => self.forward(ask),
         }
     }

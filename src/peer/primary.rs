@@ -56,7 +56,7 @@ impl Primary {
             batch: BatchBuilder::default(),
             closing: Vec::new(),
             expired_sessions: 0,
-            local_sessions: options.local_sessions.enabled,
+            local_sessions: options.local_sessions,
             id_byte: options.session_id_byte,
         };
         primary.close_orphans(view);
@@ -74,8 +74,9 @@ impl Primary {
             }
             _ => SessionEffect::None,
         };
-        let session = self.check_session(request, owner);
-        let cx = Context { replica, auth: &self.auth, now, session };
+        let is_local = request.is_local || self.is_foreign_local(request);
+        let session = if is_local { Ok(()) } else { self.check_session(request, owner) };
+        let cx = Context { replica, auth: &self.auth, now, session, is_local };
         self.prep.prepare(&cx, request, effect, &mut self.batch);
         if request.op == OpCode::CloseSession {
             self.sessions.mark_closing(request.session);
@@ -94,6 +95,13 @@ impl Primary {
             None => Outcome::NotResumed { conn },
         };
         self.batch.push(None, OpCode::CreateSession, outcome);
+    }
+
+    /// A session that only this server knew becomes everybody's.
+    pub fn upgrade(&mut self, view: View<'_>, slot: Arc<SessionSlot>) {
+        let (session, timeout_ms) = (slot.id(), slot.timeout_ms());
+        self.sessions.adopt(slot, view.now.mono_ms);
+        self.own_write(view, session, OpCode::CreateSession, &[], timeout_ms);
     }
 
     /// A learner asks whether a client of its may take its session up again (REVALIDATE).
@@ -139,12 +147,12 @@ impl Primary {
                 "Expiring session {session}, timeout of {}ms exceeded",
                 self.sessions.slot(session).map_or(0, |slot| slot.timeout_ms())
             );
-            self.own_write(view, session, OpCode::CloseSession, &[]);
+            self.own_write(view, session, OpCode::CloseSession, &[], 0);
         }
         for path in self.reaper.due(view.now, view.replica) {
             let mut body = jute::Writer::new();
             body.buffer(Some(path.as_bytes()));
-            self.own_write(view, SessionId(0), OpCode::DeleteContainer, &body.into_vec());
+            self.own_write(view, SessionId(0), OpCode::DeleteContainer, &body.into_vec(), 0);
         }
     }
 
@@ -185,9 +193,6 @@ impl Primary {
     /// Apache's `LeaderSessionTracker.checkSession`. The server itself asks for nobody's session
     /// and needs none.
     fn check_session(&mut self, request: &Request, owner: Owner) -> Result<(), ErrorCode> {
-        if self.sessions.slot(request.session).is_none() && self.is_foreign_local(request) {
-            return Ok(());
-        }
         match self.sessions.check_owner(request.session, owner) {
             Ok(()) => Ok(()),
             Err(OwnerError::Moved) => Err(ErrorCode::SessionMoved),
@@ -200,6 +205,7 @@ impl Primary {
         self.local_sessions
             && request.origin.is_none()
             && (request.session.0 >> 56) as u8 != self.id_byte
+            && !self.sessions.contains(request.session)
     }
 
     fn own(&mut self, session: SessionId, owner: Owner) {
@@ -208,7 +214,14 @@ impl Primary {
     }
 
     /// A write that nobody waits for.
-    fn own_write(&mut self, view: View<'_>, session: SessionId, op: OpCode, body: &[u8]) {
+    fn own_write(
+        &mut self,
+        view: View<'_>,
+        session: SessionId,
+        op: OpCode,
+        body: &[u8],
+        session_timeout_ms: i32,
+    ) {
         let request = Request {
             session,
             cxid: 0,
@@ -216,7 +229,8 @@ impl Primary {
             op,
             body: Bytes::copy_from_slice(body),
             identities: Arc::from([]),
-            session_timeout_ms: 0,
+            is_local: false,
+            session_timeout_ms,
         };
         self.write(view, &request, Owner::Here);
     }
@@ -228,7 +242,7 @@ impl Primary {
         let orphans: Vec<SessionId> =
             owners.filter(|session| !self.sessions.contains(*session)).collect();
         for session in orphans {
-            self.own_write(view, session, OpCode::CloseSession, &[]);
+            self.own_write(view, session, OpCode::CloseSession, &[], 0);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jute::{Id, OpCode};
 
+use crate::session::SessionSlot;
 use crate::types::{ConnId, SessionId};
 
 /// What a worker hands to the pipeline.
@@ -22,6 +23,8 @@ pub struct Request {
     pub body: Bytes,
     /// The connection's identities when the request came in; later auth packets don't count.
     pub identities: Arc<[Id<'static>]>,
+    /// Only this server knows the session: it can own no ephemeral.
+    pub is_local: bool,
     /// For createSession and a session's resumption: the timeout that was agreed on, ms.
     pub session_timeout_ms: i32,
 }
@@ -45,4 +48,6 @@ pub enum Ask {
     Write(Request),
     /// A known session comes back on another connection; its password has been checked.
     Resume { session: SessionId, conn: ConnId, timeout_ms: i32 },
+    /// A session that only this server knew is to be everybody's; its writes follow.
+    Upgrade(Arc<SessionSlot>),
 }

@@ -33,7 +33,7 @@ impl Count {
         metrics.prep_processor_request_queued.add(asks.len() as i64);
         let origins = asks.iter().filter_map(|ask| match ask {
             Ask::Write(request) => request.origin,
-            Ask::Resume { .. } => None,
+            Ask::Resume { .. } | Ask::Upgrade(_) => None,
         });
         for origin in origins {
             metrics.prep_processor_queue_time_ms.add((now.mono_ms - origin.received_ms).max(0));

@@ -13,7 +13,7 @@ use crate::config::{self, AuthProvider, Config, Finding, JvmFlags, PeerRole};
 use crate::config::{Severity, SnapshotCompression};
 use crate::limits;
 use crate::net;
-use crate::peer::{LocalSessions, PeerOptions, ReaperOptions};
+use crate::peer::{PeerOptions, ReaperOptions};
 use crate::pipeline::PrepOptions;
 use crate::session::{ThrottleConfig, Weights};
 use crate::storage::{Compression, TxnLogOptions};
@@ -208,10 +208,7 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         tick_ms: config.sessions.tick_time_ms,
         snap_count: storage.snap_count.max(2) as u64,
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
-        local_sessions: LocalSessions {
-            enabled: config.ensemble.local_sessions_enabled,
-            upgrading: config.ensemble.local_sessions_upgrading_enabled,
-        },
+        local_sessions: config.ensemble.local_sessions_enabled,
         session_id_byte: session_id_byte(config),
         seed,
     }
@@ -234,6 +231,7 @@ pub(super) fn net_settings(config: &Config) -> net::Settings {
         max_session_timeout_ms: sessions.max_timeout_ms,
         tick_ms: sessions.tick_time_ms,
         local_sessions: config.ensemble.local_sessions_enabled,
+        local_session_upgrades: config.ensemble.local_sessions_upgrading_enabled,
         max_per_ip: limits.max_client_cnxns.max(0) as usize,
         max_connections: limits.max_cnxns.max(0) as usize,
         outstanding_max: i64::from(limits.global_outstanding_limit),

@@ -1,6 +1,6 @@
 //! What connection workers and the expiry check share about one session, without a lock.
 
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering::*};
 
 use crate::types::{ConnId, SessionId};
 
@@ -15,6 +15,8 @@ pub struct SessionSlot {
     heard_ms: AtomicI64,
     /// The connection that serves the session here, or `NO_CONN`.
     conn: AtomicU64,
+    /// Only this server knows the session.
+    local: AtomicBool,
 }
 
 impl SessionSlot {
@@ -25,12 +27,23 @@ impl SessionSlot {
             timeout_ms: AtomicI32::new(timeout_ms),
             heard_ms: AtomicI64::new(now_ms),
             conn: AtomicU64::new(NO_CONN),
+            local: AtomicBool::new(false),
         }
     }
 
     /// The session's id.
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Whether only this server knows the session (`localSessionsEnabled`).
+    pub fn is_local(&self) -> bool {
+        self.local.load(Acquire)
+    }
+
+    /// Says whether only this server knows the session.
+    pub fn set_local(&self, local: bool) {
+        self.local.store(local, Release);
     }
 
     /// The timeout that its client negotiated last.

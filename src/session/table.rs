@@ -109,6 +109,23 @@ impl SessionTable {
         slot
     }
 
+    /// Tracks a session that has a slot already: one that was known here alone becomes everybody's.
+    /// One that is tracked under another slot keeps that.
+    pub fn adopt(&mut self, slot: Arc<SessionSlot>, now_ms: i64) {
+        let id = slot.id();
+        if self.filed.is_empty() {
+            self.next_check_ms = self.next_tick(now_ms);
+        }
+        self.sessions.entry(id).or_insert(Entry { slot, filed_ms: None, owner: None });
+        self.file(id);
+    }
+
+    /// Stops tracking a session without ending it: somebody else decides about it now.
+    pub fn release(&mut self, id: SessionId) {
+        self.unfile(id);
+        self.sessions.remove(&id);
+    }
+
     /// A client takes up its session again, perhaps with another timeout. `None` when the session
     /// is unknown or closing: then the client is refused.
     pub fn resume(

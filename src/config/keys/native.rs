@@ -67,9 +67,9 @@ pub(super) static ENSEMBLE: &[Key] = &[
     cfg("syncEnabled", Bool, "true")
         .in_ensemble()
         .doc("observers write logs and snapshots; `observer.syncEnabled` wins"),
-    cfg("localSessionsEnabled", Bool, "false").later(Ensemble).doc("sessions known to one server"),
+    cfg("localSessionsEnabled", Bool, "false").in_ensemble().doc("sessions known to one server"),
     cfg("localSessionsUpgradingEnabled", Bool, "false")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("a local session becomes global when it needs to"),
     cfg("reconfigEnabled", Bool, "false").later(Ensemble).doc("allow reconfig"),
     cfg("multiAddress.enabled", Bool, "false")

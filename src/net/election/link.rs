@@ -64,6 +64,7 @@ impl Inner {
     /// Closes the connection with a server, if there is one.
     pub(super) fn hang_up(&self, sid: Sid) {
         if let Some(link) = self.links.borrow_mut().remove(&sid) {
+            tracing::info!("The election connection with server {} gives way to a new one", sid.0);
             link.task.abort();
         }
     }

@@ -115,6 +115,9 @@ impl Prep {
         acl: Option<Vec<Acl<'b>>>,
     ) -> Result<Txn<'b>, ErrorCode> {
         op.cx.session?;
+        if op.cx.is_local && kind.mode().is_ephemeral() {
+            return Err(ErrorCode::EphemeralOnLocalSession);
+        }
         let path = path.ok_or(ErrorCode::MarshallingError)?;
         if path.contains('\0') {
             return Err(ErrorCode::BadArguments);

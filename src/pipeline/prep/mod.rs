@@ -57,6 +57,8 @@ pub struct Context<'a> {
     pub now: Now,
     /// Whether the asking session is there and not closing; else the error it gets.
     pub session: Result<(), ErrorCode>,
+    /// Only one server knows the session: it can own no ephemeral.
+    pub is_local: bool,
 }
 
 /// One operation's surroundings: the transaction it will be part of and who asks.
@@ -231,6 +233,20 @@ pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), ErrorCode> {
         _ => Parsed::read(op, body).map(drop),
     };
     read.map_err(|_| ErrorCode::MarshallingError)
+}
+
+/// Whether a request may make ephemerals: a session that only one server knows must be made known
+/// to all first (Apache's `ZooKeeperServer.checkUpgradeSession`).
+pub fn may_make_ephemerals(op: OpCode, body: &[u8]) -> bool {
+    let is_ephemeral = |flags| create::Mode::from_flags(flags).is_some_and(|m| m.is_ephemeral());
+    match Parsed::read(op, body) {
+        Ok(Parsed::Create(request)) => is_ephemeral(request.flags),
+        Ok(Parsed::Multi(parts)) => parts.iter().any(|part| match part {
+            multi::SubOp::Create(_, request) => is_ephemeral(request.flags),
+            _ => false,
+        }),
+        _ => false,
+    }
 }
 
 /// A write's body, parsed.
