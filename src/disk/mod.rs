@@ -1,12 +1,13 @@
 //! The real disk: `storage`'s fault surface on top of the file system, and the lock that keeps a
 //! second server away.
 
+mod bus_error;
 mod lock;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{access, fadvise, fallocate, Advice, FallocateFlags};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 pub use lock::{lock_directory, DirectoryLock, LockError};
 
 use crate::storage::{Access, Disk, DiskFile};
+use bus_error::MapNote;
 
 /// Zeros are written in pieces of this size.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -27,6 +29,7 @@ pub struct RealDisk;
 #[derive(Debug)]
 pub struct RealFile {
     file: fs::File,
+    path: PathBuf,
 }
 
 impl Disk for RealDisk {
@@ -62,12 +65,12 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> io::Result<RealFile> {
         let write = access == Access::Write;
         let file = fs::OpenOptions::new().read(true).write(write).open(path)?;
-        Ok(RealFile { file })
+        Ok(RealFile { file, path: path.to_owned() })
     }
 
     fn create(&self, path: &Path) -> io::Result<RealFile> {
         let file = fs::OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        Ok(RealFile { file })
+        Ok(RealFile { file, path: path.to_owned() })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -137,11 +140,12 @@ impl DiskFile for RealFile {
         }
         let len = usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?;
         // SAFETY: the directory is locked against other servers, and nothing of ours cuts or
-        // rewrites a file below a length that is mapped. Storage maps a log only to judge a bad
-        // end of it, for a moment, and has read all of it just before.
+        // rewrites a file below a length that is mapped; a log that is mapped while it is appended
+        // to is read up to what is durable. A file that somebody else cuts ends the process.
         let map = unsafe { MmapOptions::new().len(len).map(&self.file)? };
         map.advise(memmap2::Advice::Sequential)?;
-        Ok(FileMap(Some(map)))
+        let note = bus_error::note(&self.path, &map);
+        Ok(FileMap(Some((note, map))))
     }
 
     fn drop_cache(&self) -> io::Result<()> {
@@ -164,13 +168,13 @@ impl RealFile {
 
 /// A mapped stretch of a file; an empty one needs no map.
 #[derive(Debug)]
-pub struct FileMap(Option<Mmap>);
+pub struct FileMap(Option<(MapNote, Mmap)>);
 
 impl std::ops::Deref for FileMap {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        self.0.as_deref().unwrap_or(&[])
+        self.0.as_ref().map_or(&[], |(_, map)| map)
     }
 }
 

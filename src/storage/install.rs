@@ -135,7 +135,7 @@ pub fn end_of<D: Disk>(
     let failure = |e| StorageError::io(path, "read", e);
     let file = disk.open(path, Access::Read).map_err(failure)?;
     let Some(mut reader) = LogReader::open(file).map_err(failure)? else { return Ok(None) };
-    let (end, last) = reader.seek_end(upto).map_err(failure)?;
+    let (end, last) = reader.seek_end(upto);
     Ok(last.map(|last| (end, last)))
 }
 

@@ -7,8 +7,6 @@
 //!   a hole is a reason not to start                (tail.rs)
 //! ```
 
-use std::io;
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use jute::txn::TxnRecord;
@@ -180,24 +178,18 @@ fn open<D: Disk>(disk: &D, path: &Path) -> Result<D::File, RecoveryRefused> {
 }
 
 /// The end of a log that is not just zeros.
-struct End<M> {
+struct End<'a> {
     /// Behind the last whole record.
     at: u64,
     fault: Fault,
-    /// The whole file.
-    bytes: M,
+    /// The whole file: the judge must see what is around the end.
+    bytes: &'a [u8],
 }
 
-impl<M: Deref<Target = [u8]>> End<M> {
+impl End<'_> {
     fn judge(&self) -> Tail {
-        judge(&self.bytes, self.at as usize, self.fault)
+        judge(self.bytes, self.at as usize, self.fault)
     }
-}
-
-/// A view of the file, for the judge, who must see what is around the end. All of it was read
-/// just now, without an error.
-fn tail<F: DiskFile>(log: &LogReader<F>) -> io::Result<F::Map> {
-    log.file().map(log.file().len()?)
 }
 
 struct Chain<'v> {
@@ -225,15 +217,15 @@ impl Chain<'_> {
             refuse(Refusal::Corrupt, &file.path, 0, file.first, what)
         })?;
         loop {
-            match log.advance().map_err(failure)? {
+            match log.advance() {
                 Advance::Record => self.take(file, log.start(), log.body())?,
                 Advance::Broken(fault) => {
                     self.check_durable(file, log.end(), fault)?;
                     // Most logs end so, and in a great many zeros.
-                    if log.ends_in_zeros().map_err(failure)? {
+                    if log.ends_in_zeros() {
                         return Ok(());
                     }
-                    let end = End { at: log.end(), fault, bytes: tail(&log).map_err(failure)? };
+                    let end = End { at: log.end(), fault, bytes: log.bytes() };
                     return match next {
                         None => self.end_newest(file, &end),
                         Some(next) => self.end_earlier(file, &end, next),
@@ -284,11 +276,7 @@ impl Chain<'_> {
         self.tip.map_or(self.from, |tip| tip.max(self.from))
     }
 
-    fn end_newest(
-        &mut self,
-        file: &LogFile,
-        end: &End<impl Deref<Target = [u8]>>,
-    ) -> Result<(), RecoveryRefused> {
+    fn end_newest(&mut self, file: &LogFile, end: &End<'_>) -> Result<(), RecoveryRefused> {
         let (offset, fault) = (end.at, end.fault);
         let path = file.path.clone();
         match end.judge() {
@@ -313,7 +301,7 @@ impl Chain<'_> {
     fn end_earlier(
         &mut self,
         file: &LogFile,
-        end: &End<impl Deref<Target = [u8]>>,
+        end: &End<'_>,
         next: &LogFile,
     ) -> Result<(), RecoveryRefused> {
         let (offset, fault) = (end.at, end.fault);
