@@ -106,6 +106,12 @@ impl Leader {
         }
     }
 
+    /// The learners that are so far.
+    fn links_at(&self, stage: Stage) -> Vec<LinkId> {
+        let so_far = self.links.iter().filter(|(_, learner)| learner.stage == stage);
+        so_far.map(|(link, _)| *link).collect()
+    }
+
     pub(super) fn last_proposed(&self) -> Zxid {
         self.last_proposed
     }

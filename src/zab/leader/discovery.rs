@@ -112,13 +112,7 @@ impl Leader {
     pub(super) fn announce_epoch(&mut self, standing: &mut Standing, now_ms: i64) {
         self.enter(standing, now_ms, Phase::Comparing);
         self.last_proposed = start_of(self.epoch);
-        let waiting: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, learner)| learner.stage == Stage::Waiting)
-            .map(|(link, _)| *link)
-            .collect();
-        for link in waiting {
+        for link in self.links_at(Stage::Waiting) {
             self.send_leader_info(standing, now_ms, link);
         }
         self.try_synchronising(standing, now_ms);

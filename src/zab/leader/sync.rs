@@ -232,13 +232,7 @@ impl Leader {
             standing.last_committed(),
             now_ms - self.began_ms
         );
-        let synced: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, learner)| learner.stage == Stage::Synced)
-            .map(|(link, _)| *link)
-            .collect();
-        for link in synced {
+        for link in self.links_at(Stage::Synced) {
             self.send_up_to_date(standing, now_ms, link);
         }
     }
