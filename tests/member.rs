@@ -9,7 +9,7 @@ use history::{create, dirs, file, log_options, receive, recover_as_member, recov
 use oxkeeper::sim::{Call, SimDisk};
 use oxkeeper::storage::{
     purge, recover_member, truncate, write_accepted, write_current, Compression, Dirs, Epochs,
-    LogRange, Member, MemberOptions, Refusal, SnapshotReceiver, Stranger, TxnLog,
+    LogRange, Member, MemberOptions, RecoverOptions, Refusal, SnapshotReceiver, Stranger, TxnLog,
 };
 use oxkeeper::types::{Epoch, Zxid};
 
@@ -181,7 +181,8 @@ fn row_37_the_operators_initialize_makes_a_stranger_a_fresh_member() {
 #[test]
 fn row_38_an_empty_directory_is_a_fresh_member_or_a_stranger() {
     let disk = SimDisk::new(1);
-    let untrusting = MemberOptions { autocreate: false, ..MemberOptions::default() };
+    let recover = RecoverOptions { autocreate: false, ..RecoverOptions::default() };
+    let untrusting = MemberOptions { recover, ..MemberOptions::default() };
     for _ in 0..2 {
         let back = recover_member(&disk, &dirs(), &untrusting).unwrap();
         assert!(matches!(back.stranger, Some(Stranger::Empty(_))));

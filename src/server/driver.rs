@@ -17,7 +17,7 @@ use crate::pipeline::{commit, Ask, Batch};
 use crate::session::{Bucket, SessionTable};
 use crate::storage::{ReceiveError, RecoveryRefused, StorageError, TxnLog};
 use crate::types::Now;
-use crate::zab::{self, Step};
+use crate::zab;
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
@@ -144,16 +144,8 @@ impl Driver {
             let (began, mut txns) = (clock::now(), 0);
             while let Some(output) = self.poll() {
                 match output {
-                    Output::Persist { step: Step::Append(appended), upto } => {
-                        for txn in &appended {
-                            self.log.append(txn.zxid, &txn.bytes)?;
-                        }
-                        self.note_proposals(&appended);
-                        txns += appended.len() as i64;
-                        durable = Some(upto);
-                    }
                     Output::Persist { step, upto } => {
-                        self.step(step)?;
+                        txns += self.step(step)?;
                         durable = Some(upto);
                     }
                     Output::Commit { batch } => self.commit(&batch),

@@ -8,11 +8,13 @@ use bytes::Bytes;
 
 use super::exit::{ExitCode, Failure};
 use super::log_format;
-use crate::config::{Config, Member, Members, PeerRole};
+use crate::config::{Config, HostPort, Member, Members, PeerRole};
 use crate::limits;
+use crate::metrics::Metrics;
 use crate::net::quorum::{self, QuorumAddress};
 use crate::net::{ElectionPortOptions, ListenAt};
-use crate::types::Sid;
+use crate::tree::{Replica, CONFIG_PATH};
+use crate::types::{Sid, Zxid};
 use crate::zab::{ElectionOptions, LearnerKind, Membership, QuorumRule, Quorums, ZabOptions};
 
 /// Everything that a member is told besides what a standalone server is.
@@ -22,8 +24,6 @@ pub struct MemberOptions {
     pub zab: ZabOptions,
     pub quorum_port: quorum::Settings,
     pub election_port: ElectionPortOptions,
-    /// `db.autocreate`: an empty directory is that of a new member.
-    pub autocreate: bool,
     /// `snapshotSizeFactor`.
     pub snapshot_size_factor: f64,
     /// `readonlymode.enabled`: after so long without a leader reads are served, ms.
@@ -67,7 +67,6 @@ pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
         quorum_port: quorum_settings(config, me),
         election_port: election_options(config, mine, tick_ms),
         members: ensemble.members.clone(),
-        autocreate: config.storage.db_autocreate,
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
@@ -99,6 +98,18 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         },
         ..ZabOptions::new(me, Quorums::settled(membership(&ensemble.members)))
     }
+}
+
+/// The node `/zookeeper/config` of a replica that has just been read gets the configuration.
+pub(super) fn write_config(
+    replica: &mut Replica,
+    members: &Members,
+    metrics: &Metrics,
+    now_wall_ms: i64,
+) {
+    let text = members.text();
+    replica.write_config(text.as_bytes(), Zxid(members.version), now_wall_ms);
+    metrics.node_written(CONFIG_PATH, text.len());
 }
 
 /// The members as the core sees them.
@@ -159,8 +170,8 @@ fn election_options(config: &Config, mine: &Member, tick_ms: i64) -> ElectionPor
         member.addresses.iter().map(|a| (a.host.clone(), a.election_port)).collect()
     };
     let others = ensemble.members.all.values().filter(|member| member.sid != mine.sid);
-    let announce: Vec<String> =
-        ports(mine).iter().map(|(host, port)| format!("{}:{port}", bracketed(host))).collect();
+    let announce = ports(mine).into_iter().map(|(host, port)| HostPort { host, port }.to_string());
+    let announce: Vec<String> = announce.collect();
     let peers: BTreeMap<Sid, Vec<(String, u16)>> =
         others.map(|member| (member.sid, ports(member))).collect();
     ElectionPortOptions {
@@ -177,14 +188,6 @@ fn election_options(config: &Config, mine: &Member, tick_ms: i64) -> ElectionPor
             as u64,
         bind_retries: links.bind_retries.max(0) as u32,
         tcp_keep_alive: links.tcp_keep_alive,
-    }
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
     }
 }
 

@@ -2,16 +2,16 @@
 //! and the role of this server.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::clock;
 use super::driver::{Driver, DriverError};
 use super::election_port;
-use super::ensemble::MemberOptions;
+use super::ensemble::{write_config, MemberOptions};
 use super::exit::{ExitCode, Failure};
 use super::member_view::ViewState;
 use super::peer_files::{snapshot_file, Intake, LogFiles};
-use super::purge_task::FilesLock;
+use super::purge_task::{self, FilesLock};
 use super::run::LastWords;
 use crate::config::Members;
 use crate::disk::RealDisk;
@@ -19,8 +19,8 @@ use crate::net::quorum::{PeerPorts, QuorumThread, Sources};
 use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
-use crate::tree::{Replica, CONFIG_PATH};
-use crate::types::{Epoch, Zxid};
+use crate::tree::Replica;
+use crate::types::Zxid;
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
 /// What the pipeline thread of a member owns besides.
@@ -97,14 +97,19 @@ impl Member {
 }
 
 impl Driver {
-    /// Does a durable step that is no append. Whatever was appended before it is durable first.
-    pub(super) fn step(&mut self, step: Step) -> Result<(), DriverError> {
-        self.log.sync()?;
+    /// Does a durable step; answers how many transactions it appended, which only the next sync
+    /// makes durable. Whatever was appended is durable before any other step.
+    pub(super) fn step(&mut self, step: Step) -> Result<i64, DriverError> {
+        if !matches!(step, Step::Append(_)) {
+            self.log.sync()?;
+        }
         match step {
             Step::Append(txns) => {
                 for txn in &txns {
                     self.log.append(txn.zxid, &txn.bytes)?;
                 }
+                self.note_proposals(&txns);
+                return Ok(txns.len() as i64);
             }
             Step::AcceptedEpoch(epoch) => {
                 storage::write_accepted(&RealDisk, &self.member().files.dirs, epoch)?;
@@ -115,7 +120,7 @@ impl Driver {
             Step::Truncate { to } => self.truncate(to)?,
             Step::InstallSnapshot { link, zxid } => self.install(link, zxid)?,
         }
-        Ok(())
+        Ok(0)
     }
 
     /// Sends, and asks the disk, as the core wants it.
@@ -184,25 +189,22 @@ impl Driver {
         match role {
             Role::Leaving => self.shared.stop_serving(),
             Role::Looking => {}
-            Role::Leading { epoch } => self.serve(Serving::Leader, epoch),
-            Role::Learning { epoch, kind: LearnerKind::Follower, .. } => {
-                self.serve(Serving::Follower, epoch);
-            }
-            Role::Learning { epoch, kind: LearnerKind::Observer, .. } => {
-                self.serve(Serving::Observer, epoch);
+            Role::Leading { epoch } => self.shared.serve(Serving::Leader, Some(epoch)),
+            Role::Learning { epoch, kind, .. } => {
+                let serving = match kind {
+                    LearnerKind::Follower => Serving::Follower,
+                    LearnerKind::Observer => Serving::Observer,
+                };
+                self.shared.serve(serving, Some(epoch));
             }
         }
-    }
-
-    fn serve(&mut self, serving: Serving, epoch: Epoch) {
-        self.shared.serve(serving, Some(epoch));
     }
 
     fn truncate(&mut self, to: Zxid) -> Result<(), DriverError> {
         self.log.roll()?;
         self.snapshots.give_up();
         let files = &self.member().files;
-        let purge_waits = files.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let purge_waits = purge_task::hold(&files.lock);
         let cut = storage::truncate(&RealDisk, &files.dirs, to, &files.recover)?;
         drop(purge_waits);
         let last = cut.as_ref().map(|_| to);
@@ -224,7 +226,7 @@ impl Driver {
         let received = received.expect("the core installs what it was told to have come");
         let lock = Arc::clone(&self.member().files.lock);
         let replica = {
-            let _purge_waits = lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let _purge_waits = purge_task::hold(&lock);
             received.install()?
         };
         tracing::info!("The leader's snapshot of {zxid} is this server's state now");
@@ -236,10 +238,8 @@ impl Driver {
     fn replace(&mut self, mut replica: Replica, last: Zxid) {
         debug_assert!(self.shared.serving() == Serving::No, "clients never see time go back");
         let member = self.member.as_ref().expect("only a member has its state replaced");
-        let now = clock::now();
-        let text = member.members.text();
-        replica.write_config(text.as_bytes(), Zxid(member.members.version), now.wall_ms);
-        self.shared.metrics.node_written(CONFIG_PATH, text.len());
+        let (metrics, now) = (&self.shared.metrics, clock::now());
+        write_config(&mut replica, &member.members, metrics, now.wall_ms);
         self.log = TxnLog::new(RealDisk, &member.files.dirs.logs, member.files.log, last);
         let old = {
             let mut shared = self.shared.replica.write().expect("only this thread writes it");

@@ -2,7 +2,7 @@
 //! thread of its own (Apache's `DatadirCleanupManager`).
 
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,6 +13,12 @@ use crate::storage::{self, Dirs};
 /// Held by whoever removes files or replaces what they say: a purge must not look at a directory
 /// in which a leader's snapshot is just taking the place of everything else.
 pub(super) type FilesLock = Arc<Mutex<()>>;
+
+/// Keeps the others away until the guard is dropped. Nothing is left half done by a panic that
+/// recovery would not mend.
+pub(super) fn hold(files: &FilesLock) -> MutexGuard<'_, ()> {
+    files.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A running task; ends when dropped.
 pub(super) struct PurgeTask {
@@ -54,7 +60,7 @@ fn repeat(every: Duration, stopped: &Receiver<()>, mut task: impl FnMut()) {
 
 /// What can't be removed now is tried again next time.
 fn purge_once(dirs: &Dirs, retain: usize, files: &FilesLock) {
-    let _files = files.lock().unwrap_or_else(PoisonError::into_inner);
+    let _files = hold(files);
     tracing::info!("Purge task started.");
     match storage::purge(&RealDisk, dirs, retain) {
         Ok(removed) => {

@@ -1,12 +1,13 @@
 //! From what the disk holds to a state to begin with, and what is to be said of it.
 
 use super::clock;
+use super::ensemble::write_config;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
 use crate::disk::RealDisk;
 use crate::metrics::Metrics;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, Report};
-use crate::tree::{Replica, CONFIG_PATH};
+use crate::tree::Replica;
 use crate::types::Zxid;
 use crate::zab::{Start, Zab};
 
@@ -37,13 +38,13 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
         },
         ..storage::MemberOptions::default()
     };
+    let metrics = Metrics::default();
     let (replica, last_logged, report, zab) = match &options.member {
         None => {
             let found = storage::recover(&RealDisk, dirs, &how.recover).map_err(refused)?;
             (found.replica, found.last_zxid, found.report, None)
         }
         Some(member) => {
-            how.autocreate = member.autocreate;
             how.history_max = member.zab.commit_log_count;
             let found = storage::recover_member(&RealDisk, dirs, &how).map_err(refused)?;
             if let Some(stranger) = &found.stranger {
@@ -60,19 +61,14 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
                 stranger: found.stranger.is_some(),
             };
             let mut replica = found.replica;
-            let version = Zxid(member.members.version);
-            replica.write_config(member.members.text().as_bytes(), version, began.wall_ms);
+            write_config(&mut replica, &member.members, &metrics, began.wall_ms);
             let zab = Zab::new(member.zab.clone(), clock::now().mono_ms, start);
             (replica, found.last_zxid, found.report, Some(zab))
         }
     };
     let took_ms = clock::now().mono_ms - began.mono_ms;
     tell(&report, last_logged, &replica, took_ms);
-    let metrics = Metrics::default();
     metrics.dbinittime.add(took_ms);
-    if let Some(member) = &options.member {
-        metrics.node_written(CONFIG_PATH, member.members.text().len());
-    }
     metrics.startup_snap_load_time.add(report.snapshot_load_ms);
     // Behind no snapshot there is nothing to replay, and Apache counts no replay.
     if report.snapshot.is_some() {

@@ -21,15 +21,13 @@ use super::{layout, recover_files, Dirs, RecoverOptions, Recovered, Report, Whos
 pub struct MemberOptions {
     /// As for a standalone server.
     pub recover: RecoverOptions,
-    /// `zookeeper.db.autocreate`: an empty directory is that of a new member.
-    pub autocreate: bool,
     /// `zookeeper.commitLogCount`: so many of the newest transactions are kept for learners.
     pub history_max: usize,
 }
 
 impl Default for MemberOptions {
     fn default() -> Self {
-        MemberOptions { recover: RecoverOptions::default(), autocreate: true, history_max: 500 }
+        MemberOptions { recover: RecoverOptions::default(), history_max: 500 }
     }
 }
 

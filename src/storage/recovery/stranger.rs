@@ -66,7 +66,8 @@ pub fn find<D: Disk>(
     let told =
         disk.exists(&initialize).map_err(|e| RecoveryRefused::io(&initialize, "look for", &e))?;
     if let Some(stranger) = read(disk, dirs)? {
-        let is_meant = told || (options.autocreate && matches!(stranger, Stranger::Empty(_)));
+        let is_meant =
+            told || (options.recover.autocreate && matches!(stranger, Stranger::Empty(_)));
         if !is_meant {
             return Ok(Some(stranger));
         }
@@ -85,7 +86,7 @@ pub fn find<D: Disk>(
         "{dir} is empty, and neither {} nor zookeeper.db.autocreate says that it is meant to be",
         initialize.display()
     );
-    Ok((!options.autocreate).then_some(Stranger::Empty(reason)))
+    Ok((!options.recover.autocreate).then_some(Stranger::Empty(reason)))
 }
 
 fn read<D: Disk>(disk: &D, dirs: &Dirs) -> Result<Option<Stranger>, RecoveryRefused> {
