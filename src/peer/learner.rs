@@ -50,6 +50,8 @@ enum Wait {
     Sync { path: Bytes },
     /// For nothing but its turn.
     Refused(ErrorCode),
+    /// The same, by this server's own ACLs.
+    Denied(ErrorCode),
 }
 
 struct Resuming {
@@ -69,20 +71,26 @@ impl Learner {
     }
 
     /// Takes a write or sync in: what to send to the leader, and what can be answered at once.
-    /// What can't be parsed never leaves this server: it would be no transaction there.
-    pub fn write(&mut self, request: Request) -> (Option<Bytes>, Option<Entry>) {
+    /// What can't be parsed never leaves this server: it would be no transaction there. Nor does
+    /// what is `denied`.
+    pub fn write(
+        &mut self,
+        request: Request,
+        denied: Option<ErrorCode>,
+    ) -> (Option<Bytes>, Option<Entry>) {
         let body = &request.body;
-        let wait = match pipeline::check_body(request.op, body) {
-            Err(code) => Wait::Refused(code),
+        let wait = match (pipeline::check_body(request.op, body), denied) {
+            (Err(code), _) => Wait::Refused(code),
+            (Ok(()), Some(code)) => Wait::Denied(code),
             // The leader knows nothing of the session and could only say that it has expired.
-            Ok(()) if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
+            _ if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
                 Wait::Refused(ErrorCode::EphemeralOnLocalSession)
             }
-            Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
-            Ok(()) => Wait::Txn,
+            _ if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
+            _ => Wait::Txn,
         };
         let packet = match wait {
-            Wait::Refused(_) => None,
+            Wait::Refused(_) | Wait::Denied(_) => None,
             _ => Some(request_packet(&request)),
         };
         self.pend(&request, wait);
@@ -236,9 +244,13 @@ impl Learner {
     }
 
     fn next_refused(&mut self) -> Option<Entry> {
-        let Wait::Refused(code) = self.pending.front()?.wait else { return None };
+        let outcome = match self.pending.front()?.wait {
+            Wait::Refused(code) => Outcome::Refused(code),
+            Wait::Denied(code) => Outcome::Denied(code),
+            Wait::Txn | Wait::Sync { .. } => return None,
+        };
         let Pending { origin, op, .. } = self.pending.pop_front()?;
-        Some(Entry { origin, op, outcome: Outcome::Refused(code) })
+        Some(Entry { origin, op, outcome })
     }
 
     fn open(&mut self, session: SessionId, timeout_ms: i32, now: Now) -> Arc<SessionSlot> {

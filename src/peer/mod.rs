@@ -49,6 +49,8 @@ pub struct PeerOptions {
     pub snap_bytes: u64,
     /// `localSessionsEnabled`: a learner may ask for sessions that only it knows.
     pub local_sessions: bool,
+    /// `enableEagerACLCheck`: a member refuses its clients' writes by its own replica's ACLs.
+    pub eager_acl_check: bool,
     /// The top byte of the ids of sessions made here.
     pub session_id_byte: u8,
     /// Whatever is random here comes from this.
@@ -249,6 +251,10 @@ impl Peer {
     }
 
     fn handle_ask(&mut self, view: View<'_>, ask: Ask) {
+        let denied = match (&self.duty, &ask) {
+            (Duty::Primary(_), Ask::Write(request)) => self.denied(view, request),
+            _ => None,
+        };
         match (&mut self.duty, ask) {
             // Who asked is being hung up on.
             (Duty::None, _) => {}
@@ -258,11 +264,12 @@ impl Peer {
             (Duty::Primary(_), Ask::Write(request)) if request.op == jute::OpCode::Sync => {
                 self.sync_here(view.now, request);
             }
-            (Duty::Primary(primary), Ask::Write(request)) => {
-                primary.write(view, &request, Owner::Here);
-            }
+            (Duty::Primary(primary), Ask::Write(request)) => match denied {
+                Some(code) => primary.deny(&request, code),
+                None => primary.write(view, &request, Owner::Here),
+            },
             (Duty::Primary(primary), Ask::Upgrade(slot)) => primary.upgrade(view, slot),
-            (Duty::Learner(_), ask) => self.forward(ask),
+            (Duty::Learner(_), ask) => self.forward(view, ask),
         }
     }
 

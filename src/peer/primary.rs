@@ -84,6 +84,11 @@ impl Primary {
         }
     }
 
+    /// Answers a write of this server's client that never becomes a transaction.
+    pub fn deny(&mut self, request: &Request, code: ErrorCode) {
+        self.batch.push(request.origin, request.op, Outcome::Denied(code));
+    }
+
     /// A client of this server takes its session up again.
     pub fn resume(&mut self, now: Now, session: SessionId, conn: ConnId, timeout_ms: i32) {
         let outcome = match self.sessions.resume(session, timeout_ms, now.mono_ms) {

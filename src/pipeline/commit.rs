@@ -120,6 +120,7 @@ impl Run {
                 }
             }
             Outcome::Refused(code) => self.refused(entry, *code, replica.last_zxid()),
+            Outcome::Denied(code) => self.refused(entry, *code, Zxid::ZERO),
             Outcome::Synced { body } => self.synced(entry, body, replica.last_zxid()),
             Outcome::Resumed { slot, conn, timeout_ms, replaces } => {
                 if let Some(old) = *replaces {

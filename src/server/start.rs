@@ -209,6 +209,7 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         snap_count: storage.snap_count.max(2) as u64,
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
         local_sessions: config.ensemble.local_sessions_enabled,
+        eager_acl_check: config.auth.eager_acl_check,
         session_id_byte: session_id_byte(config),
         seed,
     }

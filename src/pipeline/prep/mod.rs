@@ -3,6 +3,7 @@
 //! its place in the order too; only what can't be parsed takes none.
 
 mod create;
+mod eager;
 mod modify;
 mod multi;
 mod quota;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
+pub use self::eager::denied;
 use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
