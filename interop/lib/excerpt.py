@@ -25,7 +25,9 @@ NAMES_A_FAILURE = re.compile(
     re.VERBOSE,
 )
 # Belongs to a failure wherever it stands: pytest, JUnit, go test, cargo test.
-SAYS_WHY = re.compile(r"^\s*(E\s|=>|Caused by:|\w*\.go:\d+:|assertion |left:|right:)|.*panicked at ")
+SAYS_WHY = re.compile(
+    r"^\s*(E\s|=>|Caused by:|\w*\.go:\d+:|assertion |left:|right:)|.*panicked at "
+)
 
 
 def of_failures(output):
