@@ -60,9 +60,7 @@ impl Member {
         let to_pipeline = Arc::clone(shared);
         let sink = Arc::new(move |events: &mut Vec<Event>| to_pipeline.asks.push_events(events));
         let (dirs, recover) = (files.dirs.clone(), files.recover.recover.clone());
-        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| {
-            Intake::new(&dirs, zxid, recover.tree, recover.compression)
-        });
+        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| Intake::new(&dirs, zxid, &recover));
         let sources = Sources { log: Arc::new(LogFiles(files.dirs.clone())), receive };
         let (election, ending) = (options.election_port, Arc::clone(shared));
         let (thread, ports) = QuorumThread::start(options.quorum_port, sources, sink, |sink| {
