@@ -122,7 +122,6 @@ impl Driver {
             }
         }
         self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes_before));
-        self.count.over_quota(self.peer.take_over_quota());
     }
 
     fn tick(&mut self) {
@@ -157,6 +156,8 @@ impl Driver {
                     Output::Role(role) => self.take_role(role),
                 }
             }
+            // Prep has judged by now whatever has come, a learner's requests too.
+            self.count.over_quota(self.peer.take_over_quota());
             // On the wire before the disk: the others sync while this server does.
             self.send_off();
             let Some(upto) = durable else { return Ok(()) };

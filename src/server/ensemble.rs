@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::announce;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
 use crate::config::{Config, HostPort, Member, Members, PeerRole};
@@ -30,6 +31,8 @@ pub struct MemberOptions {
     pub read_only_after_ms: Option<i64>,
     /// `leaderServes`.
     pub leader_serves: bool,
+    /// What it says whenever it begins to lead.
+    pub when_leading: announce::Primary,
 }
 
 /// A server without a leader serves reads after this, or after a tick if that is longer, ms
@@ -70,6 +73,7 @@ pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
+        when_leading: announce::Primary::of(config),
     })
 }
 

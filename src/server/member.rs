@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
+use super::announce;
 use super::clock;
 use super::driver::{Driver, DriverError};
 use super::election_port;
@@ -34,6 +35,7 @@ pub(super) struct Member {
     /// Learners that wait for a snapshot of their own.
     waiting: Vec<LinkId>,
     read_only_after_ms: Option<i64>,
+    when_leading: announce::Primary,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
     pub(super) view: ViewState,
@@ -60,9 +62,7 @@ impl Member {
         let to_pipeline = Arc::clone(shared);
         let sink = Arc::new(move |events: &mut Vec<Event>| to_pipeline.asks.push_events(events));
         let (dirs, recover) = (files.dirs.clone(), files.recover.recover.clone());
-        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| {
-            Intake::new(&dirs, zxid, recover.tree, recover.compression)
-        });
+        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| Intake::new(&dirs, zxid, &recover));
         let sources = Sources { log: Arc::new(LogFiles(files.dirs.clone())), receive };
         let (election, ending) = (options.election_port, Arc::clone(shared));
         let (thread, ports) = QuorumThread::start(options.quorum_port, sources, sink, |sink| {
@@ -84,6 +84,7 @@ impl Member {
             snapshot_size_factor: options.snapshot_size_factor,
             waiting: Vec::new(),
             read_only_after_ms: options.read_only_after_ms,
+            when_leading: options.when_leading,
             looking_since_ms: None,
             view: ViewState::default(),
         })
@@ -189,7 +190,10 @@ impl Driver {
         match role {
             Role::Leaving => self.shared.stop_serving(),
             Role::Looking => {}
-            Role::Leading { epoch } => self.shared.serve(Serving::Leader, Some(epoch)),
+            Role::Leading { epoch } => {
+                self.member().when_leading.begins();
+                self.shared.serve(Serving::Leader, Some(epoch));
+            }
             Role::Learning { epoch, kind, .. } => {
                 let serving = match kind {
                     LearnerKind::Follower => Serving::Follower,

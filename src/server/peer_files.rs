@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::snapshots::Finished;
 use crate::disk::RealDisk;
 use crate::net::quorum::{LogSource, SnapshotBody, SnapshotFile, SnapshotSink};
-use crate::storage::{BodyReader, Compression, Dirs, LogRange, ReceiveError, SnapshotReceiver};
-use crate::tree::{Replica, TreeOptions};
+use crate::storage::{BodyReader, Dirs, LogRange, ReceiveError, RecoverOptions, SnapshotReceiver};
+use crate::tree::Replica;
 use crate::types::{LoggedTxn, Zxid};
 
 /// The log on disk, for learners.
@@ -55,14 +55,14 @@ pub(super) fn snapshot_file(zxid: Zxid, finished: Arc<Finished>) -> SnapshotFile
 pub(super) struct Intake(Option<SnapshotReceiver<RealDisk>>);
 
 impl Intake {
-    pub fn new(
-        dirs: &Dirs,
-        zxid: Zxid,
-        tree: TreeOptions,
-        compression: Compression,
-    ) -> io::Result<Intake> {
-        let receiver = SnapshotReceiver::new(&RealDisk, dirs, zxid, tree, compression);
-        receiver.map(|receiver| Intake(Some(receiver))).map_err(io::Error::other)
+    /// Its file is one that recovery would read and write by `how`.
+    pub fn new(dirs: &Dirs, zxid: Zxid, how: &RecoverOptions) -> io::Result<Intake> {
+        let mut receiver = SnapshotReceiver::new(&RealDisk, dirs, zxid, how.tree, how.compression)
+            .map_err(io::Error::other)?;
+        if !how.with_last_zxid {
+            receiver.leave_out_last_zxid();
+        }
+        Ok(Intake(Some(receiver)))
     }
 
     /// Makes it this server's state, durably.
@@ -82,6 +82,44 @@ impl Drop for Intake {
     fn drop(&mut self) {
         if let Some(Err(e)) = self.0.take().map(SnapshotReceiver::abandon) {
             tracing::warn!("A snapshot that is not needed could not be removed: {e}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{write_snapshot, Compression};
+    use crate::tree::TreeOptions;
+
+    /// A learner's file is what its leader would have written by the learner's settings, whatever
+    /// the leader's own are (`serializeLastProcessedZxid.enabled`).
+    #[test]
+    fn a_received_snapshot_has_the_sections_that_this_server_writes() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut leaders = Replica::new(TreeOptions::default());
+        leaders.write_config(b"version=0", Zxid(0), 7);
+        let written = |name: &str, replica: &mut Replica, with_last_zxid| {
+            let dir = temp.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            let plain = Compression::None;
+            write_snapshot(&RealDisk, &dir, replica, plain, with_last_zxid).unwrap().path
+        };
+        for (of_leader, of_learner) in [(true, false), (false, true)] {
+            let sent = written(&format!("leader.{of_leader}"), &mut leaders, of_leader);
+            let dir = temp.path().join(format!("learner.{of_learner}"));
+            std::fs::create_dir_all(dir.join("version-2")).unwrap();
+            let dirs = Dirs::new(&dir, None);
+            let how = RecoverOptions { with_last_zxid: of_learner, ..RecoverOptions::default() };
+            let mut intake = Intake::new(&dirs, Zxid(0), &how).unwrap();
+            let (mut body, mut bytes) = (BodyReader::open(&RealDisk, &sent).unwrap(), Vec::new());
+            while body.next_chunk(&mut bytes).unwrap() {}
+            assert_eq!(intake.feed(&bytes).unwrap(), Some(bytes.len()));
+            intake.install().unwrap();
+            let received = std::fs::read(dirs.snapshots.join("snapshot.0")).unwrap();
+            let expected = written("expected", &mut leaders, of_learner);
+            assert_eq!(received, std::fs::read(expected).unwrap());
+            assert_ne!(received, std::fs::read(sent).unwrap());
         }
     }
 }

@@ -55,7 +55,7 @@ fn start(config: Config) -> Result<Server, Failure> {
     announce::configuration(&config, &options.conf, &options.words);
     let open_port = || port.map(|port| port.open(&config)).transpose();
     let server = Server::start(options, auth_rules(&config.auth), || Ok(open_port()?))?;
-    announce::serving(&config);
+    announce::running(&config);
     Ok(server)
 }
 
