@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{search, Call, Fifo, FifoAction, Register, Verdict, ZnodeAction};
+use super::{find_wrong, search, Call, Moved, Register, Verdict, ZnodeAction};
 use crate::sim::history::model::is_beyond;
 use crate::sim::history::record::{History, Op, Reply, Request};
 use crate::sim::history::sessions::Sessions;
@@ -75,6 +75,11 @@ impl<'a> Seen<'a> {
     fn call<A>(&self, action: A) -> Call<A> {
         let returned_ns = self.op.answer().map(|answer| answer.returned_ns);
         Call { action, invoked_ns: self.op.invoked_ns, returned_ns }
+    }
+
+    fn moved(&self, item: &[u8]) -> Moved {
+        let returned_ns = self.op.answer().map(|answer| answer.returned_ns);
+        Moved { item: item.to_vec(), invoked_ns: self.op.invoked_ns, returned_ns }
     }
 
     fn is_done(&self) -> bool {
@@ -239,37 +244,36 @@ impl Workloads {
     /// Each item comes out once, and in order.
     fn queue(&mut self, ops: &[Seen<'_>]) {
         let items = queue_items(ops);
-        let mut calls: Vec<(Call<FifoAction>, &Op)> = Vec::new();
+        let (mut puts, mut takes) = (Vec::new(), Vec::new());
         for seen in ops {
             if seen.op.answer().is_some() && !seen.is_done() {
                 continue;
             }
             let Request::Multi(parts) = &seen.op.request else { continue };
             for part in parts {
-                let action = match part {
+                match part {
                     Request::Create { path, data: Some(data), .. }
                         if path.starts_with("/queue/") =>
                     {
-                        FifoAction::Put(data.clone())
+                        puts.push(seen.moved(data));
                     }
                     Request::Delete { path, .. } if path.starts_with("/queue/") => {
                         match items.get(path.as_str()) {
-                            Some(item) => FifoAction::Take(item.to_vec()),
+                            Some(item) => takes.push(seen.moved(item)),
                             None => {
                                 let what = format!("{path} holds nothing that was read");
                                 self.report.refuse(Broken::Unreadable, what);
-                                continue;
                             }
                         }
                     }
-                    _ => continue,
-                };
-                calls.push((seen.call(action), seen.op));
+                    _ => {}
+                }
             }
         }
-        let (calls, ops): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
-        let verdict = search(&Fifo, &calls, self.steps_max);
-        self.conclude("/queue", verdict, &ops);
+        self.searched.calls.insert("/queue".to_owned(), puts.len() + takes.len());
+        if let Some(what) = find_wrong(&puts, &takes) {
+            self.report.refuse(Broken::NotLinearizable, format!("/queue: {what}"));
+        }
     }
 }
 
