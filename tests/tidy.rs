@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "peer", "storage",
         ],
     ),
+    ("bin", &["types", "sim"]),
 ];
 
 /// Rooms without I/O, clocks, threads, locks or unseeded randomness.
