@@ -37,14 +37,17 @@ pub fn parse_log(bytes: &[u8]) -> Result<Vec<LoggedTxn>, String> {
     Ok(txns)
 }
 
-/// What most of the members have in their logs: that was committed, once a run has come to rest.
-/// What fewer have was cut off by a later leader, or is left in a log behind a snapshot.
+/// What most of the members have, once a run has come to rest: in their logs, or under the
+/// snapshot that they were given in place of the logs before it. What fewer have was cut off by a
+/// later leader, or is left in a log that a snapshot has overtaken.
 ///
 /// # Errors
 ///
 /// Two members have different transactions under one zxid.
 pub fn committed(members: Vec<Vec<LoggedTxn>>) -> Result<Vec<LoggedTxn>, String> {
     let most = members.len() / 2 + 1;
+    let begins = |member: &Vec<LoggedTxn>| member.iter().map(|txn| txn.zxid).min();
+    let begin: Vec<Option<Zxid>> = members.iter().map(begins).collect();
     let mut all: BTreeMap<Zxid, (LoggedTxn, usize)> = BTreeMap::new();
     for member in members {
         // A log may hold a record twice.
@@ -57,8 +60,13 @@ pub fn committed(members: Vec<Vec<LoggedTxn>>) -> Result<Vec<LoggedTxn>, String>
             }
         }
     }
-    let common = all.into_values().filter(|(_, count)| *count >= most);
-    Ok(common.map(|(txn, _)| txn).collect())
+    let under_snapshot =
+        |zxid: Zxid| begin.iter().filter(|begin| begin.is_none_or(|begin| begin > zxid)).count();
+    let common = all
+        .into_values()
+        .filter(|(txn, count)| count + under_snapshot(txn.zxid) >= most)
+        .map(|(txn, _)| txn);
+    Ok(common.collect())
 }
 
 /// Members may keep a digest with it, or not.
@@ -111,8 +119,12 @@ mod tests {
     #[test]
     fn what_most_members_have_was_committed() {
         let (a, b, c) = (txn(1, -1), txn(2, -2), txn(3, -3));
-        let all = committed(vec![vec![a.clone(), c], vec![a.clone(), b.clone()], vec![b.clone()]]);
-        assert_eq!(all, Ok(vec![a.clone(), b]));
-        assert!(committed(vec![vec![a], vec![txn(1, -8)]]).is_err());
+        let all = |members: &[&[&LoggedTxn]]| {
+            committed(members.iter().map(|m| m.iter().copied().cloned().collect()).collect())
+        };
+        assert_eq!(all(&[&[&a, &c], &[&a, &b], &[&a, &b]]), Ok(vec![a.clone(), b.clone()]));
+        // The others begin behind it, for they were given a snapshot.
+        assert_eq!(all(&[&[&a, &b, &c], &[&c], &[&b, &c]]), Ok(vec![a.clone(), b, c]));
+        assert!(all(&[&[&a], &[&txn(1, -8)]]).is_err());
     }
 }
