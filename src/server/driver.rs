@@ -99,6 +99,7 @@ impl Driver {
     fn hear(&mut self, events: &mut Vec<zab::Event>) {
         let now = clock::now();
         for event in events.drain(..) {
+            self.member().hears(&event);
             self.tell_peer(now, Input::Zab(event));
         }
     }

@@ -1,6 +1,7 @@
 //! The port on loopback: a fake core above, plain sockets as peers.
 
 mod kit;
+mod pace;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream};
