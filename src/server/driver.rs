@@ -159,6 +159,7 @@ impl Driver {
             }
             // Prep has judged by now whatever has come, a learner's requests too.
             self.count.over_quota(self.peer.take_over_quota());
+            self.count.marked(&self.peer.take_marks(), clock::now());
             // On the wire before the disk: the others sync while this server does.
             self.send_off();
             let Some(upto) = durable else { return Ok(()) };
