@@ -23,6 +23,7 @@ mod queues;
 pub mod quorum;
 mod read_only;
 mod requests;
+mod seldom;
 mod serving;
 mod shared;
 mod stats;

@@ -4,17 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
 
 use super::conn::{Conn, Event, Phase, State};
 use super::frames::{front, Front};
 use super::requests::{self, Dealt, Desk};
+use super::seldom::and_more;
 use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
 use super::stats::{ConnStats, TooMany};
@@ -155,6 +156,13 @@ impl Worker {
         }
     }
 
+    /// Says that a connection was turned away, unless that has just been said.
+    fn refuse(&self, address: Option<IpAddr>, line: String) {
+        if let Some(unsaid) = self.shared.refused.one_more(address, Instant::now()) {
+            tracing::warn!("{line}{}", and_more(unsaid));
+        }
+    }
+
     /// Takes a new connection in, or turns it away without a byte.
     pub fn accepted(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, now: Now) {
         let id = ConnId::new(self.index as u16, self.next_serial.get());
@@ -169,12 +177,12 @@ impl Worker {
         match admitted {
             Ok(()) => {}
             Err(TooMany::FromAddress(max)) => {
-                tracing::warn!("Too many connections from /{} - max is {max}", peer.ip());
-                return;
+                let line = format!("Too many connections from /{} - max is {max}", peer.ip());
+                return self.refuse(Some(peer.ip()), line);
             }
             Err(TooMany::Altogether(max)) => {
-                tracing::warn!("Too many connections - max is {max}, refusing {peer}");
-                return;
+                let line = format!("Too many connections - max is {max}, refusing {peer}");
+                return self.refuse(None, line);
             }
         }
         match listener::adopt(stream, settings.tcp_keep_alive) {

@@ -250,6 +250,11 @@ impl Peer {
         }
     }
 
+    /// What a member's core has noted for metrics since the last call.
+    pub fn take_marks(&mut self) -> Vec<zab::Mark> {
+        self.zab.as_mut().map(|zab| zab.take_marks()).unwrap_or_default()
+    }
+
     fn handle_ask(&mut self, view: View<'_>, ask: Ask) {
         let denied = match (&self.duty, &ask) {
             (Duty::Primary(_), Ask::Write(request)) => self.denied(view, request),

@@ -99,6 +99,7 @@ impl Driver {
     fn hear(&mut self, events: &mut Vec<zab::Event>) {
         let now = clock::now();
         for event in events.drain(..) {
+            self.member().hears(&event);
             self.tell_peer(now, Input::Zab(event));
         }
     }
@@ -158,6 +159,7 @@ impl Driver {
             }
             // Prep has judged by now whatever has come, a learner's requests too.
             self.count.over_quota(self.peer.take_over_quota());
+            self.count.marked(&self.peer.take_marks(), clock::now());
             // On the wire before the disk: the others sync while this server does.
             self.send_off();
             let Some(upto) = durable else { return Ok(()) };

@@ -163,6 +163,9 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
         leader_nodelay: links.leader_no_delay,
         follower_nodelay: links.follower_no_delay,
         dial_pause_ms: links.connect_delay_ms.max(0) as u64,
+        input_bytes_max: limits::LINK_INPUT_BYTES_MAX,
+        transfer_stall_ms: u64::from(config.ensemble.init_limit_ticks.unsigned_abs())
+            * u64::from(config.sessions.tick_time_ms.unsigned_abs()),
         output_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
     }
 }

@@ -90,6 +90,11 @@ impl Member {
         })
     }
 
+    /// The core takes this in now.
+    pub fn hears(&mut self, event: &Event) {
+        self.ports.heard(event);
+    }
+
     /// Hangs up on the other members.
     pub fn stop(self) {
         drop(self.ports);

@@ -63,7 +63,10 @@ impl Driver {
                 );
             }
             Role::Learning { leader, epoch, kind } => {
-                metrics.election_time.add(election_ms);
+                // Apache's observers don't count theirs.
+                if kind == LearnerKind::Follower {
+                    metrics.election_time.add(election_ms);
+                }
                 let (mode, took_ms) = zab.synced_by().unwrap_or((SyncMode::Diff, 0));
                 let (what, time) = match kind {
                     LearnerKind::Follower => ("FOLLOWING", &metrics.follower_sync_time),

@@ -32,11 +32,12 @@ use tracing::{info, warn};
 use self::leader::Leader;
 use self::learner::Learner;
 use self::standing::Standing;
+use crate::limits;
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
 pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
-    Event, LearnerKind, LinkId, Notification, Output, Packet, Role, Step, SyncMode, Token,
+    Event, LearnerKind, LinkId, Mark, Notification, Output, Packet, Role, Step, SyncMode, Token,
 };
 pub use quorum::{Membership, QuorumRule, Quorums};
 
@@ -58,12 +59,18 @@ pub struct ZabOptions {
     pub connect_limit_ticks: i64,
     /// `commitLogCount`: committed transactions kept in memory for learners.
     pub commit_log_count: usize,
+    /// `leader.ackLoggingFrequency`: the ACKs of one zxid in so many are [marked](Mark::Acked); 0
+    /// and less: none.
+    pub ack_mark_every: i64,
     /// `observer.syncEnabled`: an observer puts out what is committed only once its own log has it.
     pub sync_observer: bool,
     /// `forceSnapshotSync`: bring every learner up to date by SNAP.
     pub snapshot_sync_forced: bool,
     /// `snapshotSizeFactor` is not negative: the log on disk may serve for DIFF.
     pub log_sync_enabled: bool,
+    /// So many bytes may be committed while a learner waits for its snapshot to be begun; with more
+    /// it has to come again.
+    pub backlog_bytes_max: usize,
     /// `leader.maxConcurrentSnapSyncs`; voters are never turned away.
     pub concurrent_snap_syncs_max: usize,
     /// `leader.maxConcurrentDiffSyncs`; voters are never turned away.
@@ -83,9 +90,11 @@ impl ZabOptions {
             sync_limit_ticks: 5,
             connect_limit_ticks: 0,
             commit_log_count: 500,
+            ack_mark_every: 1000,
             sync_observer: true,
             snapshot_sync_forced: false,
             log_sync_enabled: true,
+            backlog_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
             concurrent_snap_syncs_max: 10,
             concurrent_diff_syncs_max: 100,
             election: ElectionOptions::default(),
@@ -304,6 +313,11 @@ impl Zab {
             }
         }
         self.standing.outputs.pop_front()
+    }
+
+    /// What there is to count since the last call. Nobody has to ask.
+    pub fn take_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.standing.marks)
     }
 
     /// When `handle(Timeout)` is wanted, on the clock of `handle`.

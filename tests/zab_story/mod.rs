@@ -141,6 +141,7 @@ impl Teller {
                 "no-log-sync" => options.log_sync_enabled = false,
                 "force-snap" => options.snapshot_sync_forced = true,
                 "unlogged" => options.sync_observer = false,
+                "backlog" => options.backlog_bytes_max = number(value) as usize,
                 "snaps" => options.concurrent_snap_syncs_max = number(value) as usize,
                 "diffs" => options.concurrent_diff_syncs_max = number(value) as usize,
                 "notes" => self.notes = true,

@@ -34,6 +34,7 @@ use self::address::Target;
 use self::dial::Dialling;
 use self::link::Link;
 use crate::limits;
+use crate::net::seldom::Seldom;
 use crate::types::Sid;
 use crate::zab::{Event, Notification};
 
@@ -108,6 +109,7 @@ impl ElectionPort {
             links: RefCell::default(),
             outboxes: RefCell::default(),
             diallings: RefCell::default(),
+            unreached: RefCell::default(),
             handshakes: RefCell::default(),
             tasks: RefCell::default(),
             last_link: Cell::new(0),
@@ -178,6 +180,8 @@ struct Inner {
     links: RefCell<BTreeMap<Sid, Link>>,
     outboxes: RefCell<BTreeMap<Sid, Outbox>>,
     diallings: RefCell<BTreeMap<Sid, Dialling>>,
+    /// Servers that are away, and when that is to be said again.
+    unreached: RefCell<BTreeMap<Sid, Seldom>>,
     /// Those who have connected and not said yet who they are, oldest first.
     handshakes: RefCell<VecDeque<(SocketAddr, AbortHandle)>>,
     tasks: RefCell<Vec<AbortHandle>>,

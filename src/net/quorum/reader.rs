@@ -1,6 +1,8 @@
 //! From the socket to events: packets, and the raw snapshot behind SNAP.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
@@ -56,7 +58,10 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
 
     async fn step(&mut self) -> Result<(), End> {
         match self.packets() {
-            Ok(Next::More) => self.fill().await,
+            Ok(Next::More) => {
+                self.link.inflow.room(self.desk.settings.input_bytes_max).await;
+                self.fill().await
+            }
             Ok(Next::Snapshot(zxid)) => self.snapshot(zxid).await,
             Err(what) => Err(End::Failed(what)),
         }
@@ -72,6 +77,7 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
                         break Err(what);
                     }
                     let snapshot = self.is_snapshot(&packet).then_some(packet.zxid);
+                    self.link.inflow.tell(&packet);
                     self.events.push(Event::Packet { link: self.link.id, packet });
                     if let Some(zxid) = snapshot {
                         break Ok(Next::Snapshot(zxid));
@@ -113,20 +119,38 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
         read_more(self.link, &mut self.buffer).await
     }
 
+    /// The same, but for more of a snapshot, of which the disk still has `undone` bytes to do.
+    async fn fill_in_time(&mut self, undone: &AtomicUsize) -> Result<(), End> {
+        let stall_ms = self.desk.settings.transfer_stall_ms;
+        let stall = Duration::from_millis(stall_ms);
+        loop {
+            let more = read_more(self.link, &mut self.buffer);
+            match tokio::time::timeout(stall, more).await {
+                Ok(outcome) => return outcome,
+                // All of it may have come, and it is us whom the leader waits for.
+                Err(_) if undone.load(Ordering::Relaxed) > 0 => {}
+                Err(_) => {
+                    let why = format!("its snapshot has stopped: nothing came for {stall_ms} ms");
+                    return Err(End::Failed(why));
+                }
+            }
+        }
+    }
+
     async fn snapshot(&mut self, zxid: Zxid) -> Result<(), End> {
         if std::mem::replace(&mut self.has_snapshot, true) {
             return Err(End::Failed("it sent a second snapshot".to_owned()));
         }
         let failed = |e: io::Error| End::Failed(format!("its snapshot cannot be taken in: {e}"));
         let (make, shelf) = (self.desk.sources.receive.clone(), self.desk.shelf.clone());
-        let Intake { chunks, mut outcome } =
+        let Intake { chunks, mut outcome, undone } =
             Intake::start(make, shelf, self.link.id, zxid).map_err(failed)?;
         let taken = loop {
             if self.buffer.is_empty() {
                 tokio::select! {
                     biased;
                     taken = &mut outcome => break taken,
-                    read = read_more(self.link, &mut self.buffer) => read?,
+                    read = self.fill_in_time(&undone) => read?,
                 }
             } else {
                 // The sink may be done while the channel is full of what comes behind the body.
@@ -134,7 +158,10 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
                     biased;
                     taken = &mut outcome => break taken,
                     room = chunks.reserve() => match room {
-                        Ok(room) => room.send(self.buffer.split().freeze()),
+                        Ok(room) => {
+                            undone.fetch_add(self.buffer.len(), Ordering::Relaxed);
+                            room.send(self.buffer.split().freeze());
+                        }
                         Err(_) => break (&mut outcome).await,
                     },
                 }
@@ -154,7 +181,7 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
     async fn signature(&mut self) -> Result<(), End> {
         const LEN: usize = SNAPSHOT_SIGNATURE.len();
         while self.buffer.len() < 4 + LEN {
-            self.fill().await?;
+            self.fill_in_time(&AtomicUsize::new(0)).await?;
         }
         let signature = self.buffer.split_to(4 + LEN);
         let is_right = signature[..4] == (LEN as i32).to_be_bytes()
