@@ -15,7 +15,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, Touched};
-use jute::txn::TxnHeader;
+use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::wire;
@@ -41,6 +41,8 @@ struct Pending {
     op: OpCode,
     timeout_ms: i32,
     wait: Wait,
+    /// What the client hears in place of the leader's error, which can't know it.
+    error: Option<ErrorCode>,
 }
 
 enum Wait {
@@ -74,10 +76,6 @@ impl Learner {
         let body = &request.body;
         let wait = match pipeline::check_body(request.op, body) {
             Err(code) => Wait::Refused(code),
-            // The leader knows nothing of the session and could only say that it has expired.
-            Ok(()) if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
-                Wait::Refused(ErrorCode::EphemeralOnLocalSession)
-            }
             Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
             Ok(()) => Wait::Txn,
         };
@@ -85,7 +83,9 @@ impl Learner {
             Wait::Refused(_) => None,
             _ => Some(request_packet(&request)),
         };
-        self.pend(&request, wait);
+        // The leader knows nothing of the session and can only say that it has expired.
+        let ephemeral = request.is_local && pipeline::may_make_ephemerals(request.op, body);
+        self.pend(&request, wait, ephemeral.then_some(ErrorCode::EphemeralOnLocalSession));
         (packet, self.next_refused())
     }
 
@@ -104,7 +104,7 @@ impl Learner {
         };
         self.slots.insert(slot.id(), slot);
         let packet = request_packet(&request);
-        self.pend(&request, Wait::Txn);
+        self.pend(&request, Wait::Txn, None);
         packet
     }
 
@@ -183,7 +183,7 @@ impl Learner {
         self.pending.len()
     }
 
-    fn pend(&mut self, request: &Request, wait: Wait) {
+    fn pend(&mut self, request: &Request, wait: Wait, error: Option<ErrorCode>) {
         self.pending.push_back(Pending {
             session: request.session,
             cxid: request.cxid,
@@ -191,6 +191,7 @@ impl Learner {
             op: request.op,
             timeout_ms: request.session_timeout_ms,
             wait,
+            error,
         });
     }
 
@@ -216,10 +217,16 @@ impl Learner {
             _ => SessionEffect::None,
         };
         let op = asked_here.as_ref().map(|asked| asked.op).or(kind).unwrap_or(OpCode::Ping);
+        let error = asked_here.as_ref().and_then(|asked| asked.error);
+        let record = match error {
+            // It changes nothing, whatever it says.
+            Some(code) if header.kind == Txn::Error(0).kind() => failure(header, code),
+            _ => txn.bytes,
+        };
         Entry {
             origin: asked_here.and_then(|asked| asked.origin),
             op,
-            outcome: Outcome::Txn { zxid: txn.zxid, record: txn.bytes, effect },
+            outcome: Outcome::Txn { zxid: txn.zxid, record, effect },
         }
     }
 
@@ -248,6 +255,11 @@ impl Learner {
         slot.touch(now.mono_ms);
         Arc::clone(slot)
     }
+}
+
+/// A transaction that failed with `code`.
+fn failure(header: TxnHeader, code: ErrorCode) -> Bytes {
+    TxnRecord { header, txn: Txn::Error(code.code()), digest: None }.to_bytes().into()
 }
 
 /// A write or sync as the leader gets it. createSession's body is the timeout.

@@ -210,6 +210,7 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
         local_sessions: config.ensemble.local_sessions_enabled,
         session_id_byte: session_id_byte(config),
+        read_change: ensemble::read_change(config),
         seed,
     }
 }

@@ -16,7 +16,7 @@ use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersi
 use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
-use crate::auth::Auth;
+use crate::auth::{perms, Auth};
 use crate::tree::{self, Owner, OwnerRules, Replica};
 use crate::types::{Now, Zxid};
 
@@ -57,8 +57,10 @@ pub struct Context<'a> {
     pub now: Now,
     /// Whether the asking session is there and not closing; else the error it gets.
     pub session: Result<(), ErrorCode>,
-    /// Only one server knows the session: it can own no ephemeral.
-    pub is_local: bool,
+    /// Whether the asking session may own ephemerals: not one that a single server knows.
+    pub ephemerals: Result<(), ErrorCode>,
+    /// What the ensemble has against a reconfig, if that is what is asked for.
+    pub reconfig: Result<(), ErrorCode>,
 }
 
 /// One operation's surroundings: the transaction it will be part of and who asks.
@@ -177,15 +179,21 @@ impl Prep {
             Parsed::SetAcl(r) => self.set_acl(op, r),
             Parsed::Multi(r) => Ok(self.multi(op, r)),
             Parsed::Reconfig if !self.options.reconfig => Err(ErrorCode::ReconfigDisabled),
-            Parsed::Reconfig => {
-                op.cx.session?;
-                // A standalone server has no ensemble to change.
-                Err(ErrorCode::Unimplemented)
-            }
+            Parsed::Reconfig => Err(self.refuse_reconfig(op)),
             Parsed::Unreadable => Err(ErrorCode::MarshallingError),
             Parsed::CreateSession => Ok(Txn::CreateSession(request.session_timeout_ms)),
             Parsed::CloseSession => Ok(self.close_session(op)),
         }
+    }
+
+    /// Changing the members is not built yet. Whoever could not do it on Apache's server either
+    /// hears why; anybody else hears what a standalone server says to all.
+    fn refuse_reconfig(&self, op: &Op<'_>) -> ErrorCode {
+        let checked = op.cx.session.and(op.cx.reconfig).and_then(|()| {
+            let node = self.find(op, tree::CONFIG_PATH)?;
+            op.cx.auth.check(&node.acl, perms::WRITE, op.identities)
+        });
+        checked.err().unwrap_or(ErrorCode::Unimplemented)
     }
 
     fn take_zxid(&mut self) -> Zxid {
