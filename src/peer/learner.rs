@@ -19,7 +19,7 @@ use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
 use super::wire;
-use crate::pipeline::{self, Batch, Entry, Origin, Outcome, Request, SessionEffect};
+use crate::pipeline::{self, Batch, Entry, Origin, Outcome, Request, SessionEffect, Unreadable};
 use crate::session::SessionSlot;
 use crate::types::{ConnId, LoggedTxn, Now, SessionId};
 
@@ -71,11 +71,19 @@ impl Learner {
     }
 
     /// Takes a write or sync in: what to send to the leader, and what can be answered at once.
-    /// What can't be parsed never leaves this server: it would be no transaction there.
-    pub fn write(&mut self, request: Request) -> (Option<Bytes>, Option<Entry>) {
-        let body = &request.body;
-        let wait = match pipeline::check_body(request.op, body) {
-            Err(code) => Wait::Refused(code),
+    /// The bytes of what can't be parsed never leave this server.
+    pub fn write(&mut self, mut request: Request) -> (Option<Bytes>, Option<Entry>) {
+        // The leader knows nothing of the session and can only say that it has expired.
+        let ephemeral =
+            request.is_local && pipeline::may_make_ephemerals(request.op, &request.body);
+        let error = ephemeral.then_some(ErrorCode::EphemeralOnLocalSession);
+        let wait = match pipeline::check_body(request.op, &request.body) {
+            Err(Unreadable::Refused) => Wait::Refused(ErrorCode::MarshallingError),
+            Err(Unreadable::Logged) => {
+                // One without operations and without an end: no leader can read that either.
+                request.body = Bytes::new();
+                Wait::Txn
+            }
             Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
             Ok(()) => Wait::Txn,
         };
@@ -83,9 +91,7 @@ impl Learner {
             Wait::Refused(_) => None,
             _ => Some(request_packet(&request)),
         };
-        // The leader knows nothing of the session and can only say that it has expired.
-        let ephemeral = request.is_local && pipeline::may_make_ephemerals(request.op, body);
-        self.pend(&request, wait, ephemeral.then_some(ErrorCode::EphemeralOnLocalSession));
+        self.pend(&request, wait, error);
         (packet, self.next_refused())
     }
 

@@ -20,6 +20,10 @@ class Scenario:
         self.own_server = own_server
         self.alone = alone
 
+    def shares_server(self):
+        """Whether it runs on a server with the default setting, with others."""
+        return not (self.cfg or self.properties or self.own_server)
+
     def setting(self):
         """Scenarios with equal settings may share a server."""
         return (tuple(sorted(self.cfg.items())), tuple(sorted(self.properties.items())))

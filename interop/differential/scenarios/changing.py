@@ -10,8 +10,9 @@ READ_ONLY = [(1, "world", "anyone")]
 RECONFIGS = (
     reconfig(), reconfig(config_id=5), reconfig(leaving="2", config_id=5),
     reconfig("server.2=h:1:2;3"), reconfig("server.2=h:1:2;3", "1", "x", 5),
-    reconfig("server.2=h:1:2"), reconfig("nonsense"), reconfig("server.x=h:1:2;3"), reconfig("a=b=c"),
-    reconfig("server.4=h:1:2;3,server.5=h:1:2;3"), reconfig("server.4=127.0.0.1:1:2;3"),
+    reconfig("server.2=h:1:2"), reconfig("nonsense"), reconfig("server.x=h:1:2;3"),
+    reconfig("a=b=c"), reconfig("server.4=192.0.2.1:1:2;3,server.5=192.0.2.1:4:2;5"),
+    reconfig("server.4=127.0.0.1:1:2;3"), reconfig("server.4=h:1:2;3,server.5=i:1:2;3"),
     reconfig(leaving="1,2"), reconfig(leaving="9"), reconfig(leaving="x"), reconfig(leaving=""),
     reconfig(members="server.7=h:1:2;3,server.8=i:1:2;3"), reconfig(members="server.1=h:1:2;3"),
     reconfig(members=""), reconfig(members="nonsense=1"), reconfig(members="server.7=h"),

@@ -234,13 +234,26 @@ impl Prep {
     }
 }
 
+/// What becomes of a learner's client's request whose body can't be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It gets MarshallingError in its turn, and nobody else hears of it.
+    Refused,
+    /// It fails as a transaction of its own, like any multi.
+    Logged,
+}
+
 /// Whether a write's or sync's body can be parsed: what can't be must not leave this server.
-pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), ErrorCode> {
+pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), Unreadable> {
     let read = match op {
         OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(drop),
         _ => Parsed::read(op, body).map(drop),
     };
-    read.map_err(|_| ErrorCode::MarshallingError)
+    read.map_err(|error| match error {
+        DecodeError::Null => Unreadable::Refused,
+        _ if op == OpCode::Multi => Unreadable::Logged,
+        _ => Unreadable::Refused,
+    })
 }
 
 /// Whether a request may make ephemerals: a session that only one server knows must be made known
