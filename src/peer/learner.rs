@@ -283,3 +283,75 @@ pub(super) fn request_packet(request: &Request) -> Bytes {
     };
     wire::packet_of(PacketType::Request, -1, &forwarded.to_bytes(), &request.identities)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Zxid;
+
+    const OURS: SessionId = SessionId(7);
+
+    fn learner() -> Learner {
+        Learner::new(1, Now { mono_ms: 0, wall_ms: 0 })
+    }
+
+    fn request(op: OpCode, body: Vec<u8>, is_local: bool) -> Request {
+        Request {
+            session: OURS,
+            cxid: 3,
+            origin: None,
+            op,
+            body: body.into(),
+            identities: Arc::from([]),
+            is_local,
+            session_timeout_ms: 0,
+        }
+    }
+
+    /// create of an ephemeral.
+    fn ephemeral() -> Vec<u8> {
+        let mut w = jute::Writer::new();
+        w.buffer(Some(b"/e"));
+        w.buffer(None);
+        w.i32(0);
+        w.i32(1);
+        w.into_vec()
+    }
+
+    fn failed(code: ErrorCode) -> LoggedTxn {
+        let txn = Txn::Error(code.code());
+        let header = TxnHeader { client_id: 7, cxid: 3, zxid: 9, time_ms: 0, kind: txn.kind() };
+        LoggedTxn { zxid: Zxid(9), bytes: failure(header, code) }
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_stays_here_and_a_multi_fails_in_its_turn() {
+        let mut learner = learner();
+        let (packet, refused) = learner.write(request(OpCode::Create, vec![0, 0], false));
+        assert!(packet.is_none());
+        let refused = refused.expect("nothing is in front of it");
+        assert!(matches!(refused.outcome, Outcome::Refused(ErrorCode::MarshallingError)));
+        let (packet, refused) = learner.write(request(OpCode::Multi, vec![0xee; 99], false));
+        assert!(refused.is_none(), "its transaction is waited for");
+        let packet = packet.expect("the leader hears of it");
+        assert!(!packet.windows(2).any(|bytes| bytes == [0xee; 2]), "but gets none of its bytes");
+    }
+
+    #[test]
+    fn the_client_of_a_local_session_hears_why_it_may_have_no_ephemeral() {
+        for (is_local, heard) in
+            [(true, ErrorCode::EphemeralOnLocalSession), (false, ErrorCode::SessionExpired)]
+        {
+            let mut learner = learner();
+            let (packet, _) = learner.write(request(OpCode::Create, ephemeral(), is_local));
+            assert!(packet.is_some(), "the leader gives it its zxid");
+            let now = Now { mono_ms: 1, wall_ms: 1 };
+            let batch = learner.committed(vec![failed(ErrorCode::SessionExpired)], now);
+            let Outcome::Txn { zxid, record, .. } = &batch.entries[0].outcome else {
+                panic!("a transaction")
+            };
+            let record = TxnRecord::from_bytes(record).expect("a record");
+            assert_eq!((*zxid, record.txn), (Zxid(9), Txn::Error(heard.code())));
+        }
+    }
+}
