@@ -19,7 +19,7 @@ class Closed(Exception):
 class Session:
     """A connection with a session; calls return (error, zxid, body)."""
 
-    def __init__(self, server, timeout_ms=30_000, **fields):
+    def __init__(self, server, timeout_ms=600_000, **fields):
         self.server = server
         self.sock = socket.create_connection(server.address, timeout=PATIENCE_S)
         self.xid = 0

@@ -103,7 +103,9 @@ impl Worker {
     fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
         let is_past = self.is_past(item.conn);
         let answers = match &item.effect {
-            Effect::Reply { origin, .. } => Some(i64::from(origin.large_bytes)),
+            Effect::Reply { origin, .. } | Effect::Moved { origin } => {
+                Some(i64::from(origin.large_bytes))
+            }
             Effect::Opened { .. } | Effect::Refused => Some(0),
             Effect::Close => None,
         };
@@ -167,6 +169,10 @@ impl Worker {
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
+            Effect::Moved { .. } => {
+                tracing::info!("Closing {}: its session has moved", conn.stats.peer);
+                conn.state.borrow_mut().close();
+            }
         }
         self.mark_dirty(&conn);
     }

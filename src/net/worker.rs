@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
+use tokio::time::{interval_at, Instant, MissedTickBehavior};
 
 use super::conn::{Conn, Event, Phase, State};
 use super::frames::{front, Front};
@@ -23,6 +24,7 @@ use super::{handshake, listener, local_sessions};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
+use crate::session::next_tick;
 use crate::types::{ConnId, Now};
 use crate::watch::WatchTable;
 
@@ -74,16 +76,32 @@ impl Worker {
     /// Sees to the inbox and to idle connections until the server stops.
     async fn serve(self: Rc<Self>) {
         let mut sweep = tokio::time::interval(Duration::from_millis(limits::SWEEP_MS));
+        let mut ticks = self.ticks();
         while !self.shared.is_hanging_up() {
             tokio::select! {
                 () = self.shared.inboxes[self.index].wake.notified() => self.turn(),
                 _ = sweep.tick() => self.sweep(),
+                _ = ticks.tick(), if self.index == 0 => {
+                    local_sessions::expire(&self.shared, (self.shared.clock)().mono_ms);
+                }
             }
         }
         self.turn();
         for conn in self.conns.borrow().values() {
             conn.flush();
         }
+    }
+
+    /// The moments at which local sessions may end: just behind each multiple of the tick. A check
+    /// that is late lengthens their lives.
+    fn ticks(&self) -> tokio::time::Interval {
+        let tick_ms = i64::from(self.shared.settings.tick_ms);
+        let now_ms = (self.shared.clock)().mono_ms;
+        let wait_ms = next_tick(now_ms, tick_ms) - now_ms + 1;
+        let first = Instant::now() + Duration::from_millis(wait_ms.unsigned_abs());
+        let mut ticks = interval_at(first, Duration::from_millis(tick_ms.unsigned_abs()));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks
     }
 
     /// Drains the inbox under the lock, then writes.
@@ -395,9 +413,6 @@ impl Worker {
     /// its buckets of ten seconds).
     fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
-        if self.index == 0 {
-            local_sessions::expire(&self.shared, now.mono_ms);
-        }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {
             let mut state = conn.state.borrow_mut();

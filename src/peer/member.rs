@@ -184,9 +184,7 @@ impl Peer {
             is_local: false,
             session_timeout_ms,
         };
-        if let Duty::Primary(primary) = &mut self.duty {
-            primary.write(view, &request, Owner::Learner(sid));
-        }
+        self.write(view, &request, Owner::Learner(sid));
         Some(())
     }
 

@@ -63,8 +63,15 @@ impl Primary {
         primary
     }
 
-    /// Judges a write. `owner` is who serves the session's client.
-    pub fn write(&mut self, view: View<'_>, request: &Request, owner: Owner) {
+    /// Judges a write. `owner` is who serves the session's client; `reconfig` is what the ensemble
+    /// has against it if it is one.
+    pub fn write(
+        &mut self,
+        view: View<'_>,
+        request: &Request,
+        owner: Owner,
+        reconfig: Result<(), ErrorCode>,
+    ) {
         let View { now, replica } = view;
         let effect = match request.op {
             OpCode::CreateSession => self.open_session(now, request, owner),
@@ -74,9 +81,13 @@ impl Primary {
             }
             _ => SessionEffect::None,
         };
-        let is_local = request.is_local || self.is_foreign_local(request);
-        let session = if is_local { Ok(()) } else { self.check_session(request, owner) };
-        let cx = Context { replica, auth: &self.auth, now, session, is_local };
+        let (session, ephemerals) = match request.is_local {
+            true => (Ok(()), Err(ErrorCode::EphemeralOnLocalSession)),
+            // Its own server knows better why, and tells its client.
+            false if self.is_foreign_local(request) => (Ok(()), Err(ErrorCode::SessionExpired)),
+            false => (self.check_session(request, owner), Ok(())),
+        };
+        let cx = Context { replica, auth: &self.auth, now, session, ephemerals, reconfig };
         self.prep.prepare(&cx, request, effect, &mut self.batch);
         if request.op == OpCode::CloseSession {
             self.sessions.mark_closing(request.session);
@@ -237,7 +248,7 @@ impl Primary {
             is_local: false,
             session_timeout_ms,
         };
-        self.write(view, &request, Owner::Here);
+        self.write(view, &request, Owner::Here, Ok(()));
     }
 
     /// Ephemerals whose session is unknown (as after a change of `extendedTypesEnabled`) would

@@ -5,15 +5,18 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jute::proto::ReconfigRequest;
+use jute::ErrorCode;
 
 use super::announce;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
-use crate::config::{Config, HostPort, Member, Members, PeerRole};
+use crate::config::{BadChange, Change, Config, HostPort, Member, Members, PeerRole, Role};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::net::quorum::{self, QuorumAddress};
 use crate::net::{ElectionPortOptions, ListenAt};
+use crate::peer::ReadChange;
 use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::{Sid, Zxid};
 use crate::zab::{ElectionOptions, LearnerKind, Membership, QuorumRule, Quorums, ZabOptions};
@@ -102,6 +105,26 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         },
         ..ZabOptions::new(me, Quorums::settled(membership(&ensemble.members)))
     }
+}
+
+/// How a reconfig is read, if there is an ensemble to change.
+pub(super) fn read_change(config: &Config) -> Option<ReadChange> {
+    let ensemble = &config.ensemble;
+    let (members, standalone_enabled) = (ensemble.members.clone(), ensemble.standalone_enabled);
+    let many_addresses = ensemble.multi_address_enabled;
+    let read = move |request: &ReconfigRequest<'_>| {
+        let change = Change {
+            joining: request.joining_servers.as_deref(),
+            leaving: request.leaving_servers.as_deref(),
+            all: request.new_members.as_deref(),
+        };
+        let changed = members.changed(change, standalone_enabled, many_addresses);
+        changed.map(|members| membership(&members)).map_err(|bad| match bad {
+            BadChange::Refused => ErrorCode::BadArguments,
+            BadChange::Senseless => ErrorCode::MarshallingError,
+        })
+    };
+    (config.role() == Role::Ensemble).then(|| ReadChange::new(read))
 }
 
 /// The node `/zookeeper/config` of a replica that has just been read gets the configuration.

@@ -211,6 +211,7 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         local_sessions: config.ensemble.local_sessions_enabled,
         eager_acl_check: config.auth.eager_acl_check,
         session_id_byte: session_id_byte(config),
+        read_change: ensemble::read_change(config),
         seed,
     }
 }

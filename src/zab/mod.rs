@@ -406,6 +406,11 @@ impl Zab {
         self.standing.stranger
     }
 
+    /// This server.
+    pub fn me(&self) -> Sid {
+        self.standing.me()
+    }
+
     /// The configurations that decide.
     pub fn quorums(&self) -> &Quorums {
         &self.standing.quorums
