@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
-use tokio::time::{interval_at, Instant, MissedTickBehavior};
+use tokio::time::{interval_at, MissedTickBehavior};
 
 use super::conn::{Conn, Event, Phase, State};
 use super::frames::{front, Front};
@@ -98,7 +98,7 @@ impl Worker {
         let tick_ms = i64::from(self.shared.settings.tick_ms);
         let now_ms = (self.shared.clock)().mono_ms;
         let wait_ms = next_tick(now_ms, tick_ms) - now_ms + 1;
-        let first = Instant::now() + Duration::from_millis(wait_ms.unsigned_abs());
+        let first = tokio::time::Instant::now() + Duration::from_millis(wait_ms.unsigned_abs());
         let mut ticks = interval_at(first, Duration::from_millis(tick_ms.unsigned_abs()));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         ticks

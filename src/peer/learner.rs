@@ -338,11 +338,11 @@ mod tests {
     #[test]
     fn what_cannot_be_parsed_stays_here_and_a_multi_fails_in_its_turn() {
         let mut learner = learner();
-        let (packet, refused) = learner.write(request(OpCode::Create, vec![0, 0], false));
+        let (packet, refused) = learner.write(request(OpCode::Create, vec![0, 0], false), None);
         assert!(packet.is_none());
         let refused = refused.expect("nothing is in front of it");
         assert!(matches!(refused.outcome, Outcome::Refused(ErrorCode::MarshallingError)));
-        let (packet, refused) = learner.write(request(OpCode::Multi, vec![0xee; 99], false));
+        let (packet, refused) = learner.write(request(OpCode::Multi, vec![0xee; 99], false), None);
         assert!(refused.is_none(), "its transaction is waited for");
         let packet = packet.expect("the leader hears of it");
         assert!(!packet.windows(2).any(|bytes| bytes == [0xee; 2]), "but gets none of its bytes");
@@ -354,7 +354,7 @@ mod tests {
             [(true, ErrorCode::EphemeralOnLocalSession), (false, ErrorCode::SessionExpired)]
         {
             let mut learner = learner();
-            let (packet, _) = learner.write(request(OpCode::Create, ephemeral(), is_local));
+            let (packet, _) = learner.write(request(OpCode::Create, ephemeral(), is_local), None);
             assert!(packet.is_some(), "the leader gives it its zxid");
             let now = Now { mono_ms: 1, wall_ms: 1 };
             let batch = learner.committed(vec![failed(ErrorCode::SessionExpired)], now);
