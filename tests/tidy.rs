@@ -40,8 +40,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "sim",
         &[
-            "types", "limits", "config", "auth", "tree", "watch", "session", "pipeline", "zab",
-            "peer", "storage",
+            "types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "zab", "peer", "storage", "net", "server",
         ],
     ),
     ("bin", &["types", "sim"]),

@@ -34,7 +34,7 @@ pub(super) fn running(config: &Config) {
 }
 
 /// What a server says when it begins to take writes: scripts know it by these lines.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Primary(Vec<String>);
 
 impl Primary {

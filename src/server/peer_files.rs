@@ -1,15 +1,22 @@
-//! Where the files behind the quorum port come from and go to.
+//! Where the files behind the quorum port come from and go to, and the port itself as the
+//! pipeline knows it.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::platform::Ports;
 use super::snapshots::Finished;
 use crate::disk::RealDisk;
-use crate::net::quorum::{LogSource, SnapshotBody, SnapshotFile, SnapshotSink};
+use crate::net::quorum::{
+    LogSource, PeerPorts, QuorumThread, SnapshotBody, SnapshotFile, SnapshotSink,
+};
 use crate::storage::{BodyReader, Dirs, LogRange, ReceiveError, RecoverOptions, SnapshotReceiver};
 use crate::tree::Replica;
-use crate::types::{LoggedTxn, Zxid};
+use crate::types::{LoggedTxn, Sid, Zxid};
+use crate::zab::{Event, LinkId, Notification};
 
 /// The log on disk, for learners.
 pub(super) struct LogFiles(pub Dirs);
@@ -41,7 +48,7 @@ impl SnapshotBody for Body {
 }
 
 /// The snapshot of `zxid` for a learner: opened when it is written and its turn has come.
-pub(super) fn snapshot_file(zxid: Zxid, finished: Arc<Finished>) -> SnapshotFile {
+fn snapshot_file(zxid: Zxid, finished: Arc<Finished>) -> SnapshotFile {
     let open = move || -> io::Result<Box<dyn SnapshotBody>> {
         let path: PathBuf = finished
             .wait()
@@ -49,6 +56,62 @@ pub(super) fn snapshot_file(zxid: Zxid, finished: Arc<Finished>) -> SnapshotFile
         Ok(Box::new(Body(BodyReader::open(&RealDisk, &path)?)))
     };
     SnapshotFile { zxid, open: Box::new(open) }
+}
+
+/// The sockets between members, and their thread.
+pub(super) struct PeerSockets {
+    pub ports: PeerPorts<Intake>,
+    pub thread: QuorumThread,
+}
+
+impl Ports for PeerSockets {
+    type File = Arc<Finished>;
+
+    fn notify(&mut self, to: Sid, notification: Notification) {
+        self.ports.notify(to, notification);
+    }
+
+    fn listen(&mut self, on: bool) {
+        self.ports.listen(on);
+    }
+
+    fn dial(&mut self, leader: Sid, within_ms: i64) {
+        self.ports.dial(leader, within_ms);
+    }
+
+    fn send(&mut self, link: LinkId, packets: Bytes) {
+        self.ports.send(link, packets);
+    }
+
+    fn send_log(&mut self, link: LinkId, from: Zxid, upto: Zxid) {
+        self.ports.send_log(link, from, upto);
+    }
+
+    fn send_snapshot(&mut self, link: LinkId, zxid: Zxid, file: Arc<Finished>) {
+        self.ports.send_snapshot(link, snapshot_file(zxid, file));
+    }
+
+    fn close(&mut self, link: LinkId) {
+        self.ports.close(link);
+    }
+
+    fn flush(&mut self) {
+        self.ports.flush();
+    }
+
+    fn heard(&mut self, event: &Event) {
+        self.ports.heard(event);
+    }
+
+    fn install(&mut self, link: LinkId) -> Result<Replica, ReceiveError> {
+        let received = self.ports.received(link);
+        received.expect("the core installs what it was told to have come").install()
+    }
+
+    fn stop(self) {
+        drop(self.ports);
+        self.thread.join();
+    }
 }
 
 /// Takes in the leader's snapshot. Dropped without being installed it leaves nothing behind.
