@@ -65,7 +65,8 @@ def life(side):
         create(side.path(), b"0"), get_data(side.path()), set_data(side.path(), b"1"),
         create2(side.path("c")), get_children2(side.path()), set_data(side.path(), b"2", 9),
         delete(side.path("c")), sync("/"), exists(side.path()), get_ephemerals("/"),
-        multi(set_data(side.path(), b"3", 1), check(side.path(), 2), create(side.path("d"))), ping(),
+        multi(set_data(side.path(), b"3", 1), check(side.path(), 2), create(side.path("d"))),
+        ping(),
     )
     two.settle()
     one.close_session()
