@@ -86,7 +86,6 @@ def ephemerals(side):
     one.call(get_ephemerals(side.path()))
     two.call(get_children2(side.path(), True))
     two.call(exists(side.path("e"), True))
-    two.call(exists("/"))
     one.close_session()
     two.settle()
     two.call(get_children2(side.path()))
