@@ -70,10 +70,11 @@ class Connection:
         return errors[0] if errors else None
 
     def quietly(self, request):
-        """Sends a request and reads up to its reply, and writes nothing down."""
+        """Sends a request and reads up to its reply, writes nothing down; returns its error."""
         written = len(self.log.lines)
-        self.call(request)
+        error = self.call(request)
         del self.log.lines[written:]
+        return error
 
     def pipeline(self, *requests):
         """Sends requests in one write and reads as many replies; returns their errors."""

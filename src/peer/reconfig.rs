@@ -21,9 +21,10 @@ pub struct ReadChange(Arc<Read>);
 
 impl ReadChange {
     /// By this function.
-    pub fn new(
-        read: impl Fn(&ReconfigRequest<'_>) -> Result<Membership, ErrorCode> + Send + Sync + 'static,
-    ) -> ReadChange {
+    pub fn new<F>(read: F) -> ReadChange
+    where
+        F: Fn(&ReconfigRequest<'_>) -> Result<Membership, ErrorCode> + Send + Sync + 'static,
+    {
         ReadChange(Arc::new(read))
     }
 }
