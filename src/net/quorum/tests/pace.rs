@@ -29,18 +29,22 @@ fn write_many(peer: &TcpStream) -> std::thread::JoinHandle<()> {
     })
 }
 
-/// Leaves what comes unheard until nothing more comes: so many bytes.
+/// Leaves what comes unheard until nothing more comes: so many bytes, the bound at least.
 fn flood(kit: &mut Kit, of: LinkId, held: &mut Vec<Event>) -> usize {
     let mut bytes = 0;
     loop {
-        match kit.events.recv_timeout(STILL) {
+        let is_full = bytes >= kit::INPUT_BYTES_MAX;
+        match kit.events.recv_timeout(if is_full { STILL } else { kit::PATIENCE }) {
             Ok(Event::Packet { link, packet }) => {
                 assert_eq!(link, of);
                 bytes += packet.data.as_ref().map_or(0, Bytes::len);
                 held.push(Event::Packet { link, packet });
             }
             Ok(other) => panic!("{other:?}"),
-            Err(RecvTimeoutError::Timeout) => return bytes,
+            Err(RecvTimeoutError::Timeout) => {
+                assert!(is_full, "no more than {bytes} bytes are told");
+                return bytes;
+            }
             Err(RecvTimeoutError::Disconnected) => panic!("the thread has ended"),
         }
     }
@@ -62,7 +66,7 @@ fn a_core_that_is_behind_is_not_told_more_and_loses_nothing() {
         let mut held = Vec::new();
         let unheard = flood(&mut kit, link, &mut held);
         // One wake-up may go beyond, by a packet and what a buffer holds.
-        assert!(unheard < kit::INPUT_BYTES_MAX + 400_000, "{unheard} bytes unheard");
+        assert!(unheard < kit::INPUT_BYTES_MAX + (1 << 20), "{unheard} bytes unheard");
         // What it has to say itself still goes out.
         kit.ports.send(link, packet(PacketType::Ping, 7, None).into());
         kit.ports.flush();
@@ -108,7 +112,8 @@ fn a_learner_that_stops_reading_its_snapshot_is_let_go() {
     kit.ports.send_snapshot(link, kit::file(Zxid(9), body(40 << 20)));
     kit.ports.flush();
     let mut some = vec![0; 1 << 20];
-    peer.read_exact(&mut some).unwrap();
+    // It may be let go before that, too.
+    let _ = peer.read_exact(&mut some);
     kit.expect_closed(link);
 }
 
