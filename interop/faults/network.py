@@ -81,6 +81,10 @@ def place(member):
 def clear(members):
     """Takes the members' namespaces away; nothing may run in them any more."""
     for member in members:
+        # The kernel takes its time with what is in a namespace that goes; the next test may want
+        # wires of the same names.
+        for bridge in ("peers", "clients"):
+            run("ip", "link", "del", f"{bridge}{member.sid}")
         run("ip", "netns", "del", f"member{member.sid}")
 
 

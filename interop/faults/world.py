@@ -15,6 +15,8 @@ SYNC_LIMIT_S = 6 * TICK_S
 RECOVERY_S = SYNC_LIMIT_S + 9
 # A leader without its quorum must have stopped being one after this time.
 STEP_DOWN_S = SYNC_LIMIT_S + 4 * TICK_S + 2
+# So long a follower tries to reach a leader that was elected and can't be reached.
+INIT_LIMIT_S = 20 * TICK_S
 WRITERS = 3
 # How a log says that its server leads, and which epoch: Apache's tells the first zxid of it.
 LEADS = {
@@ -87,12 +89,12 @@ class World:
             lambda: all(one.first_after(since + 0.1) or one.problem for one in self.writers),
             "an acknowledged write of every client", wait_s)
 
-    def other_leader(self, old):
+    def other_leader(self, old, wait_s=RECOVERY_S):
         """Waits until a member leads that is not `old`."""
         return self.ensemble.wait(
             lambda: next((one for one in self.ensemble
                           if one is not old and one.role() == "leader"), None),
-            "another leader", RECOVERY_S)
+            "another leader", wait_s)
 
     def settle(self):
         """Waits until all members are in, and returns what is wrong with what they have."""

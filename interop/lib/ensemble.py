@@ -282,7 +282,8 @@ class Ensemble:
         """Prints the end of every member's log, without what this program's own questions cause."""
         for member in self.members:
             told = [line for line in member.logged() if not line.startswith("\t")
-                    and "Processing srvr" not in line and "four letter word" not in line]
+                    and "Processing srvr" not in line and "four letter word" not in line
+                    and "serves no clients now" not in line]
             tail = "\n    ".join(told[-lines:])
             print(f"  the log of {member.name} ends:\n    {tail}", file=sys.stderr)
 
