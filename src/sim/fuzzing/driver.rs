@@ -6,24 +6,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jute::quorum::{PacketType, ServerState};
+use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState};
+use jute::Encode;
 
 use super::events::{is_readable, Choices};
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 use crate::zab::{
-    Event, LearnerKind, LinkId, Membership, Notification, Output, QuorumRule, Quorums, Role, Start,
-    Step, Token, Vote, Zab, ZabOptions,
+    Event, LearnerKind, LinkId, Membership, Notification, Output, Packet, QuorumRule, Quorums,
+    Role, Start, Step, Token, Vote, Zab, ZabOptions,
 };
 
 /// At most so many events: a state machine that still surprises then has had its chance.
 const EVENTS_MAX: usize = 400;
 
+/// How far a run has come: whether it was worth its bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// It led an ensemble that served.
+    pub led: bool,
+    /// It learnt from a leader, up to serving.
+    pub learnt: bool,
+    /// What it had was cut, or replaced by a snapshot.
+    pub replaced: bool,
+}
+
 /// The core of a member of three, as the bytes will have it.
-pub fn zab(bytes: &[u8]) {
+pub fn zab(bytes: &[u8]) -> Reach {
     let mut choices = Choices::new(bytes);
     let (me, zab) = new_zab(&mut choices);
     let start = zab.last_durable();
-    Driver::new(me, Alone { zab }, start).run(&mut choices);
+    Driver::new(me, Alone { zab }, start).run(&mut choices)
 }
 
 /// A core that begins with nothing, with a history, as an observer or as a stranger.
@@ -131,6 +143,8 @@ struct Link {
     snapshot: Option<Zxid>,
     had_snapshot: bool,
     is_closing: bool,
+    /// How many of the packets that an honest member sends have come.
+    honest: u8,
 }
 
 /// An answer that the driver owes.
@@ -158,6 +172,7 @@ pub struct Driver<C> {
     logged: Zxid,
     /// What the log has a record of.
     known: BTreeSet<Zxid>,
+    reach: Reach,
 }
 
 impl<C: Core> Driver<C> {
@@ -176,10 +191,11 @@ impl<C: Core> Driver<C> {
             committed,
             logged: last,
             known: BTreeSet::from([last]),
+            reach: Reach::default(),
         }
     }
 
-    pub fn run(mut self, choices: &mut Choices<'_>) {
+    pub fn run(mut self, choices: &mut Choices<'_>) -> Reach {
         self.drain();
         for _ in 0..EVENTS_MAX {
             if choices.is_over() {
@@ -188,6 +204,7 @@ impl<C: Core> Driver<C> {
             self.step(choices);
             self.drain();
         }
+        self.reach
     }
 
     fn step(&mut self, choices: &mut Choices<'_>) {
@@ -195,7 +212,7 @@ impl<C: Core> Driver<C> {
             self.links.iter().filter(|(_, link)| !link.is_closing).map(|(id, _)| *id).collect();
         match choices.below(16) {
             0 => {
-                self.now_ms += [0, 1, 100, 2_000, 30_000][choices.below(5)];
+                self.now_ms += [0, 1, 100, 100, 500, 500, 2_000, 30_000][choices.below(8)];
                 self.tell(Event::Timeout);
             }
             1 => {
@@ -263,7 +280,8 @@ impl<C: Core> Driver<C> {
     fn open(&mut self, origin: Origin) {
         let id = LinkId(self.next_link);
         self.next_link += 1;
-        let link = Link { origin, snapshot: None, had_snapshot: false, is_closing: false };
+        let link =
+            Link { origin, snapshot: None, had_snapshot: false, is_closing: false, honest: 0 };
         self.links.insert(id, link);
         self.tell(Event::LinkOpened { link: id });
     }
@@ -281,7 +299,16 @@ impl<C: Core> Driver<C> {
         if link.snapshot.take().is_some() {
             return self.tell(Event::SnapshotReceived { link: id });
         }
-        let packet = choices.packet(near);
+        // Nobody comes far who never says what is due.
+        let packet = match choices.below(4) {
+            0 => choices.packet(near),
+            _ => {
+                let (origin, stage) = (link.origin, link.honest);
+                link.honest = stage.saturating_add(1);
+                self.honest_packet(origin, stage, choices)
+            }
+        };
+        let link = self.links.get_mut(&id).expect("as above");
         if link.origin == Origin::Dialled {
             if !is_readable(&packet) {
                 return self.close(id);
@@ -294,6 +321,54 @@ impl<C: Core> Driver<C> {
             }
         }
         self.tell(Event::Packet { link: id, packet });
+        if choices.below(2) == 0 {
+            self.drain();
+            self.tell(Event::Persisted { upto: self.issued });
+        }
+    }
+
+    /// What the other side of a link sends after `stage` others, if it is honest.
+    fn honest_packet(&self, origin: Origin, stage: u8, choices: &mut Choices<'_>) -> Packet {
+        let accepted = self.core.zab().accepted_epoch();
+        let first = Zxid::new(accepted, 0);
+        let (kind, zxid, data) = match (origin, stage) {
+            (Origin::Dialled, 0) => {
+                let version = ProtocolVersion { version: 0x10000 };
+                (PacketType::LeaderInfo, Zxid::new(Epoch(accepted.0 + 1), 0), version.to_bytes())
+            }
+            (Origin::Dialled, 1) => match choices.below(4) {
+                0 => (PacketType::Snap, Zxid(self.logged.0.max(0) + 5), Vec::new()),
+                1 => (PacketType::Trunc, Zxid(self.logged.0 - 1), Vec::new()),
+                _ => (PacketType::Diff, self.logged, Vec::new()),
+            },
+            (Origin::Dialled, 2) => (PacketType::NewLeader, first, Vec::new()),
+            (Origin::Dialled, 3) => (PacketType::UpToDate, Zxid::NONE, Vec::new()),
+            (Origin::Dialled, _) => {
+                let next = if self.logged > first { Zxid(self.logged.0 + 1) } else { first };
+                let next = if next == first { Zxid(first.0 + 1) } else { next };
+                match choices.below(2) {
+                    0 => (PacketType::Proposal, next, choices.txn(next).bytes.to_vec()),
+                    _ => (PacketType::Commit, Zxid(self.committed.0 + 1), Vec::new()),
+                }
+            }
+            (Origin::Accepted, 0) => {
+                let others: Vec<Sid> =
+                    [1, 2, 3].map(Sid).into_iter().filter(|sid| *sid != self.me).collect();
+                let server_id = choices.one_of(&others).expect("two").0;
+                let (protocol_version, config_version) = (Some(0x10000), Some(0));
+                let info = LearnerInfo { server_id, protocol_version, config_version };
+                (PacketType::FollowerInfo, first, info.to_bytes())
+            }
+            (Origin::Accepted, 1) => {
+                let epoch = self.core.zab().current_epoch().0 as i32;
+                let last = self.logged.max(Zxid::ZERO);
+                (PacketType::AckEpoch, last, AcceptedEpoch { epoch }.to_bytes())
+            }
+            (Origin::Accepted, 2) => (PacketType::Ack, first, Vec::new()),
+            (Origin::Accepted, _) => (PacketType::Ack, self.logged, Vec::new()),
+        };
+        let data = (!data.is_empty()).then(|| Bytes::from(data));
+        Packet { kind: Some(kind), zxid, data, identities: Vec::new() }
     }
 
     /// Pays one of the answers that are due, in any order.
@@ -368,6 +443,8 @@ impl<C: Core> Driver<C> {
                     self.committed = txn.zxid;
                 }
             }
+            Output::Role(Role::Leading { .. }) => self.reach.led = true,
+            Output::Role(Role::Learning { .. }) => self.reach.learnt = true,
             _ => {}
         }
     }
@@ -383,6 +460,7 @@ impl<C: Core> Driver<C> {
             Step::Truncate { to } => {
                 let last = self.known.contains(&to).then_some(to);
                 if let Some(to) = last {
+                    self.reach.replaced = true;
                     self.known.retain(|zxid| *zxid <= to);
                     (self.logged, self.committed) = (to, to);
                     self.core.truncated(to);
@@ -392,6 +470,7 @@ impl<C: Core> Driver<C> {
             Step::InstallSnapshot { zxid, .. } => {
                 (self.logged, self.committed) = (zxid, zxid);
                 self.known = BTreeSet::from([zxid]);
+                self.reach.replaced = true;
                 self.core.installed(zxid);
             }
             Step::AcceptedEpoch(_) | Step::CurrentEpoch(_) => {}

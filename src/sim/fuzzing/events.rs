@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use jute::quorum::{
-    AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState, SessionTimeout,
+    AcceptedEpoch, ActivatedTxn, LearnerInfo, PacketType, ProtocolVersion, ServerState,
+    SessionTimeout,
 };
 use jute::txn::{CreateTxn, DeleteTxn, Txn, TxnHeader, TxnRecord};
 use jute::{Acl, Decode, Encode};
@@ -172,11 +173,18 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// Whether the port's reader lets a leader's packet in: what can't be read must not be logged.
+/// Whether the port's reader may let a leader's packet in: a transaction that can't be read, or
+/// that is another one than the packet says, must not get into the log.
 pub fn is_readable(packet: &Packet) -> bool {
-    if !matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform)) {
-        return true;
-    }
-    let record = TxnRecord::from_bytes(packet.data.as_deref().unwrap_or_default());
-    record.is_ok_and(|record| record.header.zxid == packet.zxid.0)
+    let data = packet.data.as_deref().unwrap_or_default();
+    let txn = match packet.kind {
+        Some(PacketType::Proposal | PacketType::Inform) => data,
+        Some(PacketType::InformAndActivate) => match ActivatedTxn::from_bytes(data) {
+            Ok(activated) => activated.txn,
+            // The core's to refuse.
+            Err(_) => return true,
+        },
+        _ => return true,
+    };
+    TxnRecord::from_bytes(txn).is_ok_and(|record| record.header.zxid == packet.zxid.0)
 }

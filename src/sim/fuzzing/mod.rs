@@ -25,7 +25,7 @@ use crate::storage::{
 };
 use crate::types::Zxid;
 
-pub use driver::zab;
+pub use driver::{zab, Reach};
 pub use peer::peer;
 
 /// An auth packet, and behind it a list of ACLs to be stored by whoever the packet makes one.

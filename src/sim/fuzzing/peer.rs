@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::{Decode, OpCode};
 
-use super::driver::{new_zab, Core, Driver};
+use super::driver::{new_zab, Core, Driver, Reach};
 use super::events::Choices;
 use crate::auth::{ip_identity, Auth};
 use crate::peer::{Input, Output, Peer, PeerOptions, ReaperOptions};
@@ -17,7 +17,7 @@ use crate::types::{ConnId, LoggedTxn, Now, SessionId, Zxid};
 use crate::zab;
 
 /// A member of three with clients, as the bytes will have it.
-pub fn peer(bytes: &[u8]) {
+pub fn peer(bytes: &[u8]) -> Reach {
     let mut choices = Choices::new(bytes);
     let (me, zab) = new_zab(&mut choices);
     let last = zab.last_durable();
@@ -39,7 +39,7 @@ pub fn peer(bytes: &[u8]) {
     let (replica, applied) = (Replica::new(TreeOptions::default()), Vec::new());
     let mut node = Node { peer, replica, applied, base: last };
     node.rebuild();
-    Driver::new(me, node, last).run(&mut choices);
+    Driver::new(me, node, last).run(&mut choices)
 }
 
 struct Node {
