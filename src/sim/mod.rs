@@ -1,6 +1,7 @@
 //! The deterministic simulator (feature "sim"); so far its disk.
 
 mod disk;
+pub mod fuzzing;
 pub mod history;
 mod rng;
 

@@ -1,13 +1,14 @@
 //! The usual objects, found in a history by their paths and judged without zxids:
 //!
-//! | path | object | what its clients do |
-//! | --- | --- | --- |
-//! | `/register…` | register | create, delete, setData with and without a version; sync, then getData or exists |
-//! | `/lock…` | lock | create it as an ephemeral, delete it |
-//! | `/ids/…` | unique ids | sequential creates |
-//! | `/set/…` | set | create of names that are used once; at the end sync, then getChildren |
-//! | `/counter/…` | counter | multis of sequential creates; sync, then getChildren |
-//! | `/queue/…` | queue | put: a multi of a sequential create and a setData of `/queue`. Take: getChildren2 and getData, then a multi of check of `/queue`, delete of the first, setData of `/queue` |
+//! - `/register…`, a register: create, delete, setData with and without a version; sync, then
+//!   getData or exists.
+//! - `/lock…`, a lock: create of it as an ephemeral, delete.
+//! - `/ids/…`, unique ids: sequential creates.
+//! - `/set/…`, a set: create of names that are used once; at the end sync, then getChildren.
+//! - `/counter/…`, a counter: multis of sequential creates; sync, then getChildren.
+//! - `/queue/…`, a queue. Put: a multi of a sequential create and a setData of `/queue`. Take:
+//!   getChildren2 and getData, then a multi of check of `/queue`, delete of the first and setData
+//!   of `/queue`.
 //!
 //! Every value that is put into a queue is used once. Reads that follow no sync are not judged:
 //! they may be old.
@@ -212,7 +213,10 @@ impl Workloads {
         let mut adds: Vec<(u64, u64, usize)> = Vec::new();
         for seen in ops {
             let Request::Multi(parts) = &seen.op.request else { continue };
-            let is_add = |part: &Request| matches!(part, Request::Create { path, .. } if path.starts_with("/counter/"));
+            let is_add = |part: &Request| match part {
+                Request::Create { path, .. } => path.starts_with("/counter/"),
+                _ => false,
+            };
             if parts.is_empty() || !parts.iter().all(is_add) {
                 continue;
             }
