@@ -245,6 +245,7 @@ impl<P: Platform> Driver<P> {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
+        P::applies(batch);
         self.note_commits(batch);
         let workers = self.shared.inboxes.len();
         let last_zxid = {

@@ -199,6 +199,7 @@ impl<P: Platform> Driver<P> {
 
     /// The server's role is another one now.
     pub(super) fn take_role(&mut self, role: Role) {
+        P::takes_role(role, self.shared.last_applied());
         let now_ms = P::now().mono_ms;
         self.note_role(role, now_ms);
         self.tell_of_member(now_ms, true);

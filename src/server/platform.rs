@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::net::Shared;
+use crate::pipeline::Batch;
 use crate::storage::{Disk, ReceiveError};
 use crate::tree::Replica;
 use crate::types::{Now, Sid, Zxid};
-use crate::zab::{Event, LinkId, Notification};
+use crate::zab::{Event, LinkId, Notification, Role};
 
 /// Where a driver runs.
 pub trait Platform: Sized {
@@ -20,6 +21,12 @@ pub trait Platform: Sized {
 
     /// Asks the time.
     fn now() -> Now;
+
+    /// Hears of each batch before it is applied.
+    fn applies(_batch: &Batch) {}
+
+    /// Hears of each role, and of the last transaction in the replica by then.
+    fn takes_role(_role: Role, _applied: Zxid) {}
 }
 
 /// Both ports to the other members. What is asked for happens, in this order, after the next

@@ -29,6 +29,7 @@ use std::io;
 use std::sync::Arc;
 
 pub use ports::PeerPorts;
+pub use reader::{check_txn, next_packet};
 pub use thread::QuorumThread;
 
 use crate::types::{LoggedTxn, Sid, Zxid};

@@ -73,7 +73,11 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
             match next_packet(&mut self.buffer, self.desk.settings.limits) {
                 Ok(None) => break Ok(Next::More),
                 Ok(Some(packet)) => {
-                    if let Err(what) = self.check_txn(&packet) {
+                    let checked = match self.link.origin {
+                        Origin::Dialled => check_txn(&packet),
+                        Origin::Accepted => Ok(()),
+                    };
+                    if let Err(what) = checked {
                         break Err(what);
                     }
                     let snapshot = self.is_snapshot(&packet).then_some(packet.zxid);
@@ -88,24 +92,6 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
         };
         self.desk.tell_all(&mut self.events);
         outcome
-    }
-
-    /// What can't be read must not get into the log: neither this server nor Apache's would start
-    /// on it again.
-    fn check_txn(&self, packet: &Packet) -> Result<(), String> {
-        let is_txn = matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform));
-        if !is_txn || self.link.origin != Origin::Dialled {
-            return Ok(());
-        }
-        let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
-        match TxnRecord::from_bytes(data) {
-            Ok(record) if record.header.zxid == zxid.0 => Ok(()),
-            Ok(record) => {
-                let inside = Zxid(record.header.zxid);
-                Err(format!("the leader's transaction {zxid} says that it is {inside}"))
-            }
-            Err(e) => Err(format!("the leader's transaction {zxid} can't be read: {e}")),
-        }
     }
 
     /// Only a leader sends snapshots. From a learner SNAP is just one more packet that makes no
@@ -220,11 +206,25 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
+/// A packet of the leader's: what can't be read must not get into the log, for neither this server
+/// nor Apache's would start on it again.
+pub fn check_txn(packet: &Packet) -> Result<(), String> {
+    if !matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform)) {
+        return Ok(());
+    }
+    let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
+    match TxnRecord::from_bytes(data) {
+        Ok(record) if record.header.zxid == zxid.0 => Ok(()),
+        Ok(record) => {
+            let inside = Zxid(record.header.zxid);
+            Err(format!("the leader's transaction {zxid} says that it is {inside}"))
+        }
+        Err(e) => Err(format!("the leader's transaction {zxid} can't be read: {e}")),
+    }
+}
+
 /// Takes one whole packet from the front of the buffer; its data shares the buffer's memory.
-pub(super) fn next_packet(
-    buffer: &mut BytesMut,
-    limits: Limits,
-) -> Result<Option<Packet>, DecodeError> {
+pub fn next_packet(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Packet>, DecodeError> {
     let Some(len) = QuorumPacket::measure(buffer, limits)? else { return Ok(None) };
     let mut reader = jute::Reader::with_limits(&buffer[..len], limits);
     let packet = QuorumPacket::decode(&mut reader)?;

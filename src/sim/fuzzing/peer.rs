@@ -32,7 +32,9 @@ pub fn peer(bytes: &[u8]) -> Reach {
         snap_count: 50,
         snap_bytes: 0,
         local_sessions: choices.below(2) == 0,
+        eager_acl_check: choices.below(2) == 0,
         session_id_byte: 1,
+        read_change: None,
         seed: 1,
     };
     let peer = Peer::member(options, Arc::new(Auth::default()), zab);
