@@ -342,7 +342,9 @@ mod tests {
         assert!(packet.is_none());
         let refused = refused.expect("nothing is in front of it");
         assert!(matches!(refused.outcome, Outcome::Refused(ErrorCode::MarshallingError)));
-        let (packet, refused) = learner.write(request(OpCode::Multi, vec![0xee; 99], false), None);
+        // An operation that there is none of, so that nothing behind it can be read.
+        let unreadable = [vec![0; 5], vec![0xee; 99]].concat();
+        let (packet, refused) = learner.write(request(OpCode::Multi, unreadable, false), None);
         assert!(refused.is_none(), "its transaction is waited for");
         let packet = packet.expect("the leader hears of it");
         assert!(!packet.windows(2).any(|bytes| bytes == [0xee; 2]), "but gets none of its bytes");
