@@ -36,7 +36,8 @@ stories! {
     learner_trunc learner_trunc_unknown learner_snap
     observer observers_of_a_leader
     follower_refuses same_server_again
-    silence slow_follower quorum_loss reelection
+    silence slow_follower quorum_loss reelection sync_between_commits
+    snapshot_backlog
     stranger groups_and_weights
     // What has gone wrong elsewhere.
     zookeeper_1277 zookeeper_2845 zookeeper_3023 zookeeper_3104 zookeeper_3642 zookeeper_3911

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -14,14 +14,8 @@ use super::{QuorumAddress, SnapshotSink};
 use crate::types::Sid;
 use crate::zab::Event;
 
-/// Tries for each of the leader's addresses, at least, and as many pauses in front of the last.
-/// It listens only once it knows that it leads.
-const TRIES: u32 = 5;
-
-/// The first pause; the next ones double up to `leaderConnectDelayDuringRetryMs`. The leader of a
-/// fresh election may learn of it a little later than its learners do, and until then its port
-/// refuses them: a whole pause would be most of what the election took.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Tries for each of the leader's addresses. It listens only once it knows that it leads.
+const TRIES: usize = 5;
 
 /// Dials and tells what has come of it.
 pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>, leader: Sid, within: Duration) {
@@ -66,18 +60,14 @@ async fn try_often(
     QuorumAddress { host, port }: QuorumAddress,
     pause: Duration,
 ) -> Result<(TcpStream, SocketAddr), String> {
-    let until = Instant::now() + pause * (TRIES - 1);
-    let (mut tries, mut next_pause) = (1, FIRST_PAUSE.min(pause));
+    let mut tries = 1;
     loop {
         match try_once(&host, port).await {
             Ok(connected) => return Ok(connected),
-            Err(e) if tries >= TRIES && Instant::now() >= until => {
-                return Err(format!("{host}:{port}: {e}"));
-            }
+            Err(e) if tries == TRIES => return Err(format!("{host}:{port}: {e}")),
             Err(_) => tries += 1,
         }
-        tokio::time::sleep(next_pause).await;
-        next_pause = (next_pause * 2).min(pause);
+        tokio::time::sleep(pause).await;
     }
 }
 

@@ -70,8 +70,7 @@ pub struct Settings {
     pub leader_nodelay: bool,
     /// `follower.nodelay`: TCP_NODELAY on the connection to the leader.
     pub follower_nodelay: bool,
-    /// `leaderConnectDelayDuringRetryMs`: between two tries of a dial, but for the first few, which
-    /// follow each other faster.
+    /// `leaderConnectDelayDuringRetryMs`: between two tries of a dial.
     pub dial_pause_ms: u64,
     /// Most bytes of one connection's packets that may wait for the core, but for the last packet
     /// or two ([`LINK_INPUT_BYTES_MAX`](crate::limits::LINK_INPUT_BYTES_MAX)).
