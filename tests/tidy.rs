@@ -44,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "zab", "peer", "storage", "net", "server",
         ],
     ),
+    ("bin", &["types", "sim"]),
 ];
 
 /// Rooms without I/O, clocks, threads, locks or unseeded randomness.

@@ -13,6 +13,7 @@ mod client;
 mod disk;
 mod durable;
 mod fault;
+pub mod fuzzing;
 pub mod history;
 mod inlet;
 mod node;

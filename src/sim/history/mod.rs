@@ -5,6 +5,7 @@
 //! written a second time here, so that the two don't share a mistake.
 
 pub mod linear;
+pub mod logs;
 pub mod model;
 pub mod record;
 pub mod replay;

@@ -532,7 +532,8 @@ fn next_version(found: i32, expected: i32) -> Result<i32, i32> {
 fn is_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let part = |part: &str| !matches!(part, "" | "." | "..");
-    let character = |c: char| !matches!(c as u32, 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..=0xffff | 0x10000..);
+    let is_private = |c: u32| matches!(c, 0xd800..=0xf8ff | 0xfff0..);
+    let character = |c: char| !(c.is_control() || is_private(c as u32));
     rest.is_empty() || (rest.split('/').all(part) && rest.chars().all(character))
 }
 

@@ -22,6 +22,7 @@ pub struct History {
 
 /// One thing that happened to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // Nearly all records are operations.
 pub enum Record {
     Connected(Connected),
     Op(Op),

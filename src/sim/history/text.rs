@@ -36,7 +36,7 @@
 //! ```text
 //! connected 1 1 0x100000a2b3c0000 81000 10000 0x0
 //! op 1 1 82000 create /lock/n- x 3 = 95500 0x100000007 0 path /lock/n-0000000000
-//! op 1 2 96000 multi { check /a 3 ; set /b x6869 -1 } = 99000 0x100000009 0 multi { -103 - ; -2 - }
+//! op 1 2 96000 multi { check /a 3 ; set /b x -1 } = 99000 0x100000009 0 multi { -103 - ; -2 - }
 //! op 1 3 99500 get /a 1 = unknown
 //! closed 1 120000
 //! ```

@@ -16,7 +16,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash};
 
-pub use fifo::{Fifo, FifoAction};
+pub use fifo::{find_wrong, Moved};
 pub use workloads::{judge_workloads, Searched};
 pub use znode::{Register, ZnodeAction};
 
