@@ -247,8 +247,8 @@ impl Node {
         let (mut options, config) = self.options();
         let dirs = Dirs::new(&options.data_dir, options.data_log_dir.as_deref());
         assert_eq!(dirs.logs.to_str(), Some(DIR), "where the simulator looks for files");
-        let recovered = recover::<SimPlatform>(&self.disk, &dirs, &options)
-            .map_err(|failure| failure.line)?;
+        let recovered =
+            recover::<SimPlatform>(&self.disk, &dirs, &options).map_err(|failure| failure.line)?;
         let form = SnapshotForm::new(&options, &dirs);
         let snapshots = SimSnapshots::new(self.disk.clone(), form);
         let how = recovered.how.clone();
