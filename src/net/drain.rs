@@ -1,6 +1,7 @@
 //! What the pipeline has left for this worker: first what fired and what was answered, in the
-//! order of the transactions, then whatever that lets go. Always before a read is evaluated under
-//! the same hold of the lock, so that an event precedes every reply that can show its change.
+//! order of the transactions, then, when the inbox is empty, whatever that lets go. Always before
+//! a read is evaluated under the same hold of the lock, so that an event precedes every reply that
+//! can show its change.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,10 +24,11 @@ impl Worker {
     /// Empties the inbox. Needs the shared lock; leaves the connections that have new output in
     /// the dirty list.
     pub(super) fn drain(self: &Rc<Self>, replica: &Replica, now: Now) {
+        let mut answered = Vec::new();
         for mail in self.shared.inboxes[self.index].take() {
             match mail {
                 WorkerMail::Effects { fired, effects } => {
-                    self.effects(replica, &fired, effects, now);
+                    self.effects(&fired, effects, now, &mut answered);
                 }
                 WorkerMail::Serve(serving) => self.start_serving(serving),
                 WorkerMail::StopServing(next) => self.stop_serving(next),
@@ -37,20 +39,26 @@ impl Worker {
                 }
             }
         }
+        // Not before: the replica shows all that was in the inbox, and what a parked read finds
+        // there must not come to its client in front of the events.
+        for conn in answered {
+            self.let_go(replica, &conn, now);
+        }
     }
 
+    /// Leaves the connections that had a reply in `answered`.
     fn effects(
         self: &Rc<Self>,
-        replica: &Replica,
         fired: &Arc<Vec<Fired>>,
         effects: WorkerEffects,
         now: Now,
+        answered: &mut Vec<Rc<Conn>>,
     ) {
         let mut next_fired = 0;
         for item in &effects.items {
             self.fire(&fired[next_fired..item.fired_before]);
             next_fired = item.fired_before;
-            self.item(replica, &effects.bytes, item, now);
+            self.item(&effects.bytes, item, now, answered);
         }
         self.fire(&fired[next_fired..]);
     }
@@ -100,7 +108,7 @@ impl Worker {
         self.mark_dirty(conn);
     }
 
-    fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
+    fn item(self: &Rc<Self>, bytes: &[u8], item: &Item, now: Now, let_go: &mut Vec<Rc<Conn>>) {
         let is_past = self.is_past(item.conn);
         let answers = match &item.effect {
             Effect::Reply { origin, .. } | Effect::Moved { origin } => {
@@ -140,22 +148,7 @@ impl Worker {
                 if *then_close {
                     state.close();
                 }
-                let mut watches = self.watches.borrow_mut();
-                let mut asks = self.asks.borrow_mut();
-                let mut desk = Desk {
-                    shared: &self.shared,
-                    replica: Some(replica),
-                    watches: &mut watches,
-                    asks: &mut asks,
-                    tally: &mut tally,
-                    in_pipeline: &self.in_pipeline,
-                    serving: self.serving(),
-                    now,
-                };
-                requests::unpark(&mut desk, &conn, &mut state);
-                if state.stalled {
-                    conn.signal();
-                }
+                let_go.push(Rc::clone(&conn));
             }
             Effect::Opened { slot, timeout_ms, new } => {
                 self.opened(&conn, slot, *timeout_ms, *new, now);
@@ -175,6 +168,28 @@ impl Worker {
             }
         }
         self.mark_dirty(&conn);
+    }
+
+    /// Whatever waited for the replies that a connection has had goes on.
+    fn let_go(&self, replica: &Replica, conn: &Rc<Conn>, now: Now) {
+        let mut state = conn.state.borrow_mut();
+        let mut watches = self.watches.borrow_mut();
+        let mut asks = self.asks.borrow_mut();
+        let mut tally = self.tally.borrow_mut();
+        let mut desk = Desk {
+            shared: &self.shared,
+            replica: Some(replica),
+            watches: &mut watches,
+            asks: &mut asks,
+            tally: &mut tally,
+            in_pipeline: &self.in_pipeline,
+            serving: self.serving(),
+            now,
+        };
+        requests::unpark(&mut desk, conn, &mut state);
+        if state.stalled {
+            conn.signal();
+        }
     }
 
     /// The session of the connection's handshake exists. `new`: the zxid that made it, and when

@@ -33,7 +33,7 @@ pub enum Wish {
     HangUp {
         stream: u64,
     },
-    Record(Record),
+    Record(Box<Record>),
 }
 
 /// A client.
@@ -54,6 +54,11 @@ pub struct Client {
     next_value: u64,
     conn: Option<Conn>,
     dialling_since_ns: Option<u64>,
+    /// The member that it is, or was last, connected with.
+    member: usize,
+    /// It left that member with requests on their way: it goes to another one. (What is late on
+    /// the old connection could overtake the session on the new one, docs/SIMULATION.md.)
+    leaves_requests: bool,
     watches: WatchSets,
     /// It asks for nothing new any more.
     pub is_quiet: bool,
@@ -106,6 +111,8 @@ impl Client {
             next_value: 0,
             conn: None,
             dialling_since_ns: None,
+            member: 0,
+            leaves_requests: false,
             watches: WatchSets::default(),
             is_quiet: false,
         }
@@ -130,7 +137,13 @@ impl Client {
                 return Vec::new();
             }
             self.dialling_since_ns = Some(now_ns);
-            return vec![Wish::Connect { node: self.rng.below(self.members) }];
+            let node = self.rng.below(self.members);
+            if node == self.member && self.leaves_requests {
+                self.dialling_since_ns = None;
+                return Vec::new();
+            }
+            self.member = node;
+            return vec![Wish::Connect { node }];
         };
         if conn.number.is_none() {
             if now_ns > conn.began_ns + patience_ns * HANDSHAKE_PATIENCE {
@@ -246,7 +259,7 @@ impl Client {
         self.session = response.session_id;
         self.password = response.password.unwrap_or_default().to_vec();
         self.timeout_ms = response.timeout_ms;
-        wishes.push(Wish::Record(Record::Connected(Connected {
+        wishes.push(noted(Record::Connected(Connected {
             conn: *numbers,
             client: self.index,
             session: self.session,
@@ -277,7 +290,7 @@ impl Client {
             }
             let kind = event.kind;
             let event = Event { conn: number, at_ns: now_ns, zxid, kind, path };
-            wishes.push(Wish::Record(Record::Event(event)));
+            wishes.push(noted(Record::Event(event)));
             return;
         }
         // Pings may be answered in front of what waits for the pipeline.
@@ -300,7 +313,7 @@ impl Client {
         let answer = Answer { returned_ns: now_ns, zxid, error, reply };
         let outcome = Outcome::Answered(answer);
         let op = Op { conn: number, cxid, invoked_ns, request, outcome };
-        wishes.push(Wish::Record(Record::Op(op)));
+        wishes.push(noted(Record::Op(op)));
         if is_end {
             self.session = 0;
             self.password = vec![0; 16];
@@ -338,6 +351,7 @@ impl Client {
     /// What has no answer has an unknown outcome.
     fn part(&mut self, now_ns: u64) -> Vec<Wish> {
         let Some(conn) = self.conn.take() else { return Vec::new() };
+        self.leaves_requests = !conn.pending.is_empty();
         let Some(number) = conn.number else { return Vec::new() };
         let mut wishes = Vec::new();
         for Pending { cxid, invoked_ns, request } in conn.pending {
@@ -349,9 +363,9 @@ impl Client {
             }
             let outcome = Outcome::Unknown;
             let op = Op { conn: number, cxid, invoked_ns, request, outcome };
-            wishes.push(Wish::Record(Record::Op(op)));
+            wishes.push(noted(Record::Op(op)));
         }
-        wishes.push(Wish::Record(Record::Closed { conn: number, at_ns: now_ns }));
+        wishes.push(noted(Record::Closed { conn: number, at_ns: now_ns }));
         wishes
     }
 
@@ -461,6 +475,10 @@ impl WatchSets {
             _ => {}
         }
     }
+}
+
+fn noted(record: Record) -> Wish {
+    Wish::Record(Box::new(record))
 }
 
 fn framed(body: impl FnOnce(&mut Writer)) -> Bytes {

@@ -350,7 +350,7 @@ impl World {
                     self.send(stream, 0, Piece::Fin, 0);
                     self.wire.leave(stream, 0);
                 }
-                Wish::Record(record) => self.record(record),
+                Wish::Record(record) => self.record(*record),
             }
         }
     }

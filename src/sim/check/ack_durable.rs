@@ -16,6 +16,10 @@ impl Check for AckDurable {
 
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
         let Act::Says { dialled, packets, .. } = &note.act else { return Ok(()) };
+        if view.nodes[node].is_damaged {
+            // What its disk holds can't be read any more.
+            return Ok(());
+        }
         for packet in packets {
             let outcome = match dialled {
                 true => learner_says(note, packet),
@@ -29,20 +33,17 @@ impl Check for AckDurable {
 
 fn learner_says(note: &Note, packet: &Said) -> Result<(), String> {
     let (durable, zxid) = (&note.durable, packet.zxid);
-    match packet.kind {
-        // ACK of NEWLEADER and of UPTODATE.
-        Some(PacketType::Ack) if zxid.counter() == 0 => {
-            if durable.current != zxid.epoch() {
-                let current = durable.current.0;
-                return Err(format!("accepts {zxid}, but currentEpoch on disk is {current:#x}"));
-            }
-        }
-        Some(PacketType::Ack) => {
-            if durable.last < zxid {
-                return Err(format!("acks {zxid}, but the disk ends at {}", durable.last));
-            }
-        }
-        _ => {}
+    if packet.kind != Some(PacketType::Ack) {
+        return Ok(());
+    }
+    // Counter 0: the ACK of NEWLEADER or of UPTODATE.
+    let accepts_epoch = zxid.counter() == 0;
+    if accepts_epoch && durable.current != zxid.epoch() {
+        let current = durable.current.0;
+        return Err(format!("accepts {zxid}, but currentEpoch on disk is {current:#x}"));
+    }
+    if !accepts_epoch && durable.last < zxid {
+        return Err(format!("acks {zxid}, but the disk ends at {}", durable.last));
     }
     Ok(())
 }

@@ -41,7 +41,8 @@ fn held_by_quorum(
     let holders = view.nodes.iter().enumerate().filter(|(index, other)| {
         // The server itself may have synced since.
         let in_time = *index != node || note.durable.last >= txn.zxid;
-        other.is_voter && in_time && (other.is_damaged || other.durable.holds(txn))
+        // What was flipped was whole before: it was not this that was lost.
+        other.is_voter && (other.is_damaged || (in_time && other.durable.holds(txn)))
     });
     let holders: BTreeSet<Sid> = holders.map(|(_, other)| other.sid).collect();
     if view.membership.is_quorum(&holders) {

@@ -324,11 +324,8 @@ impl World {
             None => {}
             Some((End::Client { client }, piece)) => self.client_takes(client, stream, piece),
             Some((End::Served { node, life }, piece)) => self.serve(node, life, stream, piece),
-            Some((End::Member { node, life, link }, piece)) => {
-                if self.is_alive(node, life) {
-                    self.member_takes(node, link, piece);
-                }
-            }
+            Some((End::Member { node, life, .. }, _)) if !self.is_alive(node, life) => {}
+            Some((End::Member { node, link, .. }, piece)) => self.member_takes(node, link, piece),
         }
     }
 
