@@ -127,27 +127,8 @@ impl Worker {
             return;
         };
         match &item.effect {
-            Effect::Reply { frame, origin, op, zxid, failed, then_close } => {
-                let mut state = conn.state.borrow_mut();
-                let mut tally = self.tally.borrow_mut();
-                state.out.raw(&bytes[frame.clone()]);
-                state.lane.answered();
-                conn.stats.packets_sent(1);
-                tally.response((frame.len() - LENGTH_BYTES) as i64);
-                let answer = Answer {
-                    op: (!failed).then_some(*op),
-                    xid: origin.xid,
-                    zxid: *zxid,
-                    received_ms: origin.received_ms,
-                };
-                let latency_ms = answer.note(&conn, now);
-                match op {
-                    OpCode::Sync => tally.read_answered(latency_ms),
-                    _ => tally.update_answered(latency_ms),
-                }
-                if *then_close {
-                    state.close();
-                }
+            Effect::Reply { .. } => {
+                self.reply(bytes, &item.effect, &conn, now);
                 let_go.push(Rc::clone(&conn));
             }
             Effect::Opened { slot, timeout_ms, new } => {
@@ -168,6 +149,31 @@ impl Worker {
             }
         }
         self.mark_dirty(&conn);
+    }
+
+    /// Puts a reply out. What its connection has parked goes on once all of the inbox is out.
+    fn reply(&self, bytes: &[u8], effect: &Effect, conn: &Conn, now: Now) {
+        let Effect::Reply { frame, origin, op, zxid, failed, then_close } = effect else { return };
+        let mut state = conn.state.borrow_mut();
+        let mut tally = self.tally.borrow_mut();
+        state.out.raw(&bytes[frame.clone()]);
+        state.lane.answered();
+        conn.stats.packets_sent(1);
+        tally.response((frame.len() - LENGTH_BYTES) as i64);
+        let answer = Answer {
+            op: (!failed).then_some(*op),
+            xid: origin.xid,
+            zxid: *zxid,
+            received_ms: origin.received_ms,
+        };
+        let latency_ms = answer.note(conn, now);
+        match op {
+            OpCode::Sync => tally.read_answered(latency_ms),
+            _ => tally.update_answered(latency_ms),
+        }
+        if *then_close {
+            state.close();
+        }
     }
 
     /// Whatever waited for the replies that a connection has had goes on.
