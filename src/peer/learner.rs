@@ -18,6 +18,7 @@ use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, To
 use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
+use super::primary::has_left;
 use super::wire;
 use crate::pipeline::{self, Batch, Entry, Origin, Outcome, Request, SessionEffect, Unreadable};
 use crate::session::SessionSlot;
@@ -83,7 +84,9 @@ impl Learner {
         let ephemeral =
             request.is_local && pipeline::may_make_ephemerals(request.op, &request.body);
         let error = ephemeral.then_some(ErrorCode::EphemeralOnLocalSession);
+        let left = self.slots.get(&request.session).is_some_and(|slot| has_left(slot, &request));
         let wait = match (pipeline::check_body(request.op, &request.body), denied) {
+            _ if left => Wait::Refused(ErrorCode::SessionMoved),
             (Err(Unreadable::Refused), _) => Wait::Refused(ErrorCode::MarshallingError),
             (Err(Unreadable::Logged), _) => {
                 // One without operations and without an end: no leader can read that either.

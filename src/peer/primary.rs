@@ -210,7 +210,15 @@ impl Primary {
     /// and needs none.
     fn check_session(&mut self, request: &Request, owner: Owner) -> Result<(), ErrorCode> {
         match self.sessions.check_owner(request.session, owner) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let slot = self.sessions.slot(request.session);
+                let left = slot.is_some_and(|slot| has_left(slot, request));
+                if left {
+                    Err(ErrorCode::SessionMoved)
+                } else {
+                    Ok(())
+                }
+            }
             Err(OwnerError::Moved) => Err(ErrorCode::SessionMoved),
             Err(OwnerError::Unknown | OwnerError::Closing) => Err(ErrorCode::SessionExpired),
         }
@@ -260,5 +268,14 @@ impl Primary {
         for session in orphans {
             self.own_write(view, session, OpCode::CloseSession, &[], 0);
         }
+    }
+}
+
+/// Whether the session's client has come back by another connection since this one was read from.
+/// What it sends from there may be done already; this must not come after it.
+pub(super) fn has_left(slot: &SessionSlot, request: &Request) -> bool {
+    match (request.origin, slot.conn()) {
+        (Some(origin), Some(serving)) => origin.conn != serving,
+        _ => false,
     }
 }

@@ -124,6 +124,11 @@ impl Run {
                     });
                 }
             }
+            Outcome::Refused(ErrorCode::SessionMoved) => {
+                if let Some(origin) = entry.origin {
+                    self.push(origin.conn, Effect::Moved { origin });
+                }
+            }
             Outcome::Refused(code) => self.refused(entry, *code, replica.last_zxid()),
             Outcome::Denied(code) => self.refused(entry, *code, Zxid::ZERO),
             Outcome::Synced { body } => self.synced(entry, body, replica.last_zxid()),

@@ -37,8 +37,17 @@ pub struct Rules {
 /// The errors of writes that were refused before they took a zxid: malformed, read-only server,
 /// authentication due, throttled, session gone.
 const WITHOUT_TXN: [i32; 5] = [-5, -112, -119, -124, -127];
-/// The session had moved: the transaction is a mere number and may come at any time.
-const SESSION_MOVED: i32 = -118;
+/// The session had moved, or had ended: the transaction is a mere number and may come at any time.
+const SESSION_GONE: [i32; 2] = [-118, -112];
+
+/// Whether a request failed since its session was not to be had any more, in a multi too.
+fn is_without_session(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Error(code) => SESSION_GONE.contains(code),
+        Txn::Multi(parts) => parts.iter().any(is_without_session),
+        _ => false,
+    }
+}
 
 /// Holds a history against the sequence of committed transactions, from the first one on.
 pub fn judge(committed: &[LoggedTxn], history: &History, rules: Rules) -> Report {
@@ -361,7 +370,7 @@ impl<'a> Replay<'a> {
         let mut last = 0;
         for ((_, cxid), at) in made {
             let txn = &self.txns[*at];
-            if matches!(txn.txn, Txn::Error(SESSION_MOVED)) {
+            if is_without_session(&txn.txn) {
                 continue;
             }
             if txn.header.zxid < last {
