@@ -56,9 +56,6 @@ pub struct Client {
     dialling_since_ns: Option<u64>,
     /// The member that it is, or was last, connected with.
     member: usize,
-    /// It left that member with requests on their way: it goes to another one. (What is late on
-    /// the old connection could overtake the session on the new one, docs/SIMULATION.md.)
-    leaves_requests: bool,
     watches: WatchSets,
     /// It asks for nothing new any more.
     pub is_quiet: bool,
@@ -112,7 +109,6 @@ impl Client {
             conn: None,
             dialling_since_ns: None,
             member: 0,
-            leaves_requests: false,
             watches: WatchSets::default(),
             is_quiet: false,
         }
@@ -138,10 +134,6 @@ impl Client {
             }
             self.dialling_since_ns = Some(now_ns);
             let node = self.rng.below(self.members);
-            if node == self.member && self.leaves_requests {
-                self.dialling_since_ns = None;
-                return Vec::new();
-            }
             self.member = node;
             return vec![Wish::Connect { node }];
         };
@@ -351,7 +343,6 @@ impl Client {
     /// What has no answer has an unknown outcome.
     fn part(&mut self, now_ns: u64) -> Vec<Wish> {
         let Some(conn) = self.conn.take() else { return Vec::new() };
-        self.leaves_requests = !conn.pending.is_empty();
         let Some(number) = conn.number else { return Vec::new() };
         let mut wishes = Vec::new();
         for Pending { cxid, invoked_ns, request } in conn.pending {

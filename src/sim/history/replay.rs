@@ -254,7 +254,13 @@ impl<'a> Replay<'a> {
     fn check_closed(&mut self, closed: &mut BTreeMap<i64, i64>, txn: &TxnRecord<'a>) {
         let (session, zxid) = (txn.header.client_id, txn.header.zxid);
         if let Some(end) = closed.get(&session) {
-            if !matches!(txn.txn, Txn::Error(_)) {
+            // Its client and its expiry may both end it; the second end finds nothing to do.
+            let idle = match &txn.txn {
+                Txn::Error(_) | Txn::CloseSession(None) => true,
+                Txn::CloseSession(Some(paths)) => paths.is_empty(),
+                multi => is_without_session(multi),
+            };
+            if !idle {
                 let what = format!("{zxid:#x} by {session:#x}, which ended at {end:#x}");
                 self.report.refuse(Broken::AfterClose, what);
             }
