@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
+use jute::quorum::{ActivatedTxn, PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
 use jute::txn::TxnRecord;
 use jute::{Decode, DecodeError, Id, Limits};
 
@@ -209,11 +209,15 @@ fn make_room(buffer: &mut BytesMut) {
 /// A packet of the leader's: what can't be read must not get into the log, for neither this server
 /// nor Apache's would start on it again.
 pub fn check_txn(packet: &Packet) -> Result<(), String> {
-    if !matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform)) {
-        return Ok(());
-    }
     let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
-    match TxnRecord::from_bytes(data) {
+    let txn = match packet.kind {
+        Some(PacketType::Proposal | PacketType::Inform) => Ok(data),
+        Some(PacketType::InformAndActivate) => {
+            ActivatedTxn::from_bytes(data).map(|activated| activated.txn)
+        }
+        _ => return Ok(()),
+    };
+    match txn.and_then(TxnRecord::from_bytes) {
         Ok(record) if record.header.zxid == zxid.0 => Ok(()),
         Ok(record) => {
             let inside = Zxid(record.header.zxid);

@@ -86,11 +86,19 @@ fn a_transaction_that_cannot_be_read_closes_the_link_before_the_core_hears_of_it
     let good = transaction(5);
     let cut = &good[..good.len() - 1];
     let bad: [Option<&[u8]>; 4] = [None, Some(b""), Some(cut), Some(&transaction(6))];
-    for kind in [PacketType::Proposal, PacketType::Inform] {
+    // A reconfig has the next leader's id in front.
+    let kinds = [
+        (PacketType::Proposal, &[][..]),
+        (PacketType::Inform, &[]),
+        (PacketType::InformAndActivate, &[0; 8]),
+    ];
+    for (kind, front) in kinds {
         for data in bad {
             let (mut leader, link) = kit.leader();
+            let good = [front, &good].concat();
+            let data = data.map(|data| [front, data].concat());
             let mut bytes = packet(kind, 5, Some(&good));
-            bytes.extend(packet(kind, 5, data));
+            bytes.extend(packet(kind, 5, data.as_deref()));
             bytes.extend(packet(PacketType::Ping, 7, None));
             leader.write_all(&bytes).unwrap();
             kit.expect_packet(link, kind, 5, Some(&good));

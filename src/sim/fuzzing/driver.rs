@@ -9,7 +9,8 @@ use bytes::Bytes;
 use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState};
 use jute::Encode;
 
-use super::events::{is_readable, Choices};
+use super::events::Choices;
+use crate::net::quorum::check_txn;
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 use crate::zab::{
     Event, LearnerKind, LinkId, Membership, Notification, Output, Packet, QuorumRule, Quorums,
@@ -310,7 +311,7 @@ impl<C: Core> Driver<C> {
         };
         let link = self.links.get_mut(&id).expect("as above");
         if link.origin == Origin::Dialled {
-            if !is_readable(&packet) {
+            if check_txn(&packet).is_err() {
                 return self.close(id);
             }
             if packet.kind == Some(PacketType::Snap) {

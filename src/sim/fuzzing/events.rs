@@ -2,11 +2,10 @@
 
 use bytes::Bytes;
 use jute::quorum::{
-    AcceptedEpoch, ActivatedTxn, LearnerInfo, PacketType, ProtocolVersion, ServerState,
-    SessionTimeout,
+    AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState, SessionTimeout,
 };
 use jute::txn::{CreateTxn, DeleteTxn, Txn, TxnHeader, TxnRecord};
-use jute::{Acl, Decode, Encode};
+use jute::{Acl, Encode};
 
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 use crate::zab::{Notification, Packet};
@@ -171,20 +170,4 @@ impl<'a> Choices<'a> {
         let bytes = TxnRecord { header, txn, digest: None }.to_bytes();
         LoggedTxn { zxid, bytes: bytes.into() }
     }
-}
-
-/// Whether the port's reader may let a leader's packet in: a transaction that can't be read, or
-/// that is another one than the packet says, must not get into the log.
-pub fn is_readable(packet: &Packet) -> bool {
-    let data = packet.data.as_deref().unwrap_or_default();
-    let txn = match packet.kind {
-        Some(PacketType::Proposal | PacketType::Inform) => data,
-        Some(PacketType::InformAndActivate) => match ActivatedTxn::from_bytes(data) {
-            Ok(activated) => activated.txn,
-            // The core's to refuse.
-            Err(_) => return true,
-        },
-        _ => return true,
-    };
-    TxnRecord::from_bytes(txn).is_ok_and(|record| record.header.zxid == packet.zxid.0)
 }
