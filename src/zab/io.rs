@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jute::quorum::{PacketType, ServerState};
-use jute::Id;
+use jute::{Decode, Id};
 
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
@@ -44,6 +44,36 @@ pub struct Notification {
     pub version: i32,
     /// Text of the sender's committed configuration.
     pub config: Option<Bytes>,
+}
+
+impl Notification {
+    /// As it goes over the wire.
+    pub fn to_wire(&self) -> jute::quorum::Notification<'_> {
+        jute::quorum::Notification {
+            state: self.state,
+            leader: self.leader.0,
+            zxid: self.zxid.0,
+            round: self.round,
+            peer_epoch: self.peer_epoch,
+            version: self.version,
+            config: self.config.as_deref(),
+        }
+    }
+
+    /// The one in these bytes, whose memory it shares. `None`: nothing that can be read, as from a
+    /// server of some later time.
+    pub fn from_wire(bytes: &Bytes) -> Option<Notification> {
+        let read = jute::quorum::Notification::from_bytes(bytes).ok()?;
+        Some(Notification {
+            state: read.state,
+            leader: Sid(read.leader),
+            zxid: Zxid(read.zxid),
+            round: read.round,
+            peer_epoch: read.peer_epoch,
+            version: read.version,
+            config: read.config.map(|text| bytes.slice_ref(text)),
+        })
+    }
 }
 
 /// What happens to the core.

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
-use jute::{Decode, Encode, Writer};
+use jute::{Encode, Writer};
 
 use super::{What, World};
 use crate::sim::inlet::Inlet;
@@ -12,7 +12,7 @@ use crate::sim::node::{Bulk, Item, LinkEnd};
 use crate::sim::ports::Command;
 use crate::sim::wire::{End, Piece};
 use crate::storage::{BodyReader, LogRange};
-use crate::types::{Sid, Zxid};
+use crate::types::Sid;
 use crate::zab::{Event, LinkId, Notification};
 
 const MS: u64 = 1_000_000;
@@ -37,7 +37,7 @@ impl World {
             Command::Notify { to, notification } => {
                 self.serial += 1;
                 let pair = (node, self.node_of(to));
-                self.votes.insert(pair, (self.serial, encode(&notification)));
+                self.votes.insert(pair, (self.serial, notification.to_wire().to_bytes().into()));
                 self.post(pair, spent_ns);
             }
             Command::Listen(on) => self.listens(node, on),
@@ -93,16 +93,7 @@ impl World {
             return;
         }
         let frame = self.votes[&(from, to)].1.clone();
-        let read = jute::quorum::Notification::from_bytes(&frame).expect("a server's vote");
-        let notification = Notification {
-            state: read.state,
-            leader: Sid(read.leader),
-            zxid: Zxid(read.zxid),
-            round: read.round,
-            peer_epoch: read.peer_epoch,
-            version: read.version,
-            config: read.config.map(Bytes::copy_from_slice),
-        };
+        let notification = Notification::from_wire(&frame).expect("a server's vote");
         self.trace = crate::sim::fold(self.trace, &frame);
         self.inform(to, Event::Notification { from: Sid(from as i64 + 1), notification });
         // On a new connection both say again what they said last.
@@ -433,18 +424,4 @@ impl Bulk {
             }
         }
     }
-}
-
-fn encode(notification: &Notification) -> Bytes {
-    jute::quorum::Notification {
-        state: notification.state,
-        leader: notification.leader.0,
-        zxid: notification.zxid.0,
-        round: notification.round,
-        peer_epoch: notification.peer_epoch,
-        version: notification.version,
-        config: notification.config.as_deref(),
-    }
-    .to_bytes()
-    .into()
 }
