@@ -21,6 +21,7 @@ mod history;
 mod io;
 mod leader;
 mod learner;
+mod links;
 mod packets;
 mod quorum;
 mod standing;
