@@ -125,7 +125,8 @@ impl Driver {
 
     /// Sends, and asks the disk, as the core wants it.
     pub(super) fn wire(&mut self, output: Output) -> Result<(), DriverError> {
-        if matches!(output, Output::Listen(true) | Output::Dial { .. }) {
+        let joins = matches!(output, Output::Dial { .. } | Output::DialMaster { .. });
+        if joins || matches!(output, Output::Listen(true)) {
             self.end_read_only();
         }
         let ports = &mut self.member().ports;
@@ -133,6 +134,8 @@ impl Driver {
             Output::Notify { to, notification } => ports.notify(to, notification),
             Output::Listen(on) => ports.listen(on),
             Output::Dial { leader, within_ms } => ports.dial(leader, within_ms),
+            Output::DialMaster { master, within_ms } => ports.dial_master(master, within_ms),
+            Output::ListenForObservers(on) => ports.listen_for_observers(on),
             Output::Send { link, packets } => ports.send(link, packets),
             Output::SendLog { link, from, upto } => ports.send_log(link, from, upto),
             Output::Close { link } => ports.close(link),

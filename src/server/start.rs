@@ -141,7 +141,7 @@ fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
         conf: conf(config),
         member: match config.role() {
             config::Role::Standalone => None,
-            config::Role::Ensemble => Some(ensemble::resolve(config)?),
+            config::Role::Ensemble => Some(ensemble::resolve(config, seed)?),
         },
     })
 }

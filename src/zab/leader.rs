@@ -173,6 +173,17 @@ impl Leader {
         self.links.send_to(standing, link, packets);
     }
 
+    /// Somebody looks for a leader. One of those who have elected this one will not come any more,
+    /// and so there may never be a quorum (`leader.maxTimeToWaitForEpoch`).
+    pub(super) fn hear_looking(&self, standing: &mut Standing, now_ms: i64, elected_us: bool) {
+        let waited_ms = now_ms - self.began_ms;
+        let limit = standing.options.epoch_wait_ms;
+        let too_long = limit.is_some_and(|limit_ms| waited_ms > limit_ms);
+        if self.phase == Phase::Electing && elected_us && too_long {
+            standing.leave("a voter looks for another leader, and there is no epoch yet");
+        }
+    }
+
     // ---- time ----
 
     pub(super) fn poll_timeout(&self, standing: &Standing) -> Option<i64> {

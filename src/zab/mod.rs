@@ -22,6 +22,7 @@ mod io;
 mod leader;
 mod learner;
 mod links;
+mod masters;
 mod packets;
 mod quorum;
 mod standing;
@@ -32,8 +33,9 @@ use tracing::{info, warn};
 
 use self::leader::Leader;
 use self::learner::Learner;
+use self::masters::Masters;
 use self::standing::Standing;
-use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
+use crate::types::{Epoch, LoggedTxn, SessionId, Sid, Zxid};
 
 pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
@@ -59,6 +61,18 @@ pub struct ZabOptions {
     pub connect_limit_ticks: i64,
     /// `commitLogCount`: committed transactions kept in memory for learners.
     pub commit_log_count: usize,
+    /// `observerMasterPort` is set: a follower serves observers, an observer asks followers.
+    pub observer_masters: bool,
+    /// `observer.election.DelayMs`: an observer that has lost whom it learnt from looks for a
+    /// leader within so long (200 by default; here at once).
+    pub observer_election_delay_ms: i64,
+    /// `observer.reconnectDelayMs`: an observer connects within so long.
+    pub observer_reconnect_delay_ms: i64,
+    /// `leader.maxTimeToWaitForEpoch`: after so long without an epoch a leader gives up once one of
+    /// those who have elected it looks for another.
+    pub epoch_wait_ms: Option<i64>,
+    /// What the order of observer masters and observers' waits are drawn from.
+    pub seed: u64,
     /// `observer.syncEnabled`: an observer puts out what is committed only once its own log has it.
     pub sync_observer: bool,
     /// `forceSnapshotSync`: bring every learner up to date by SNAP.
@@ -84,6 +98,11 @@ impl ZabOptions {
             sync_limit_ticks: 5,
             connect_limit_ticks: 0,
             commit_log_count: 500,
+            observer_masters: false,
+            observer_election_delay_ms: 0,
+            observer_reconnect_delay_ms: 0,
+            epoch_wait_ms: None,
+            seed: me.0 as u64,
             sync_observer: true,
             snapshot_sync_forced: false,
             log_sync_enabled: true,
@@ -174,6 +193,12 @@ impl Zab {
         }
         match event {
             Event::Notification { from, notification } => {
+                if let (State::Leading(leader), ServerState::Looking) =
+                    (&self.state, notification.state)
+                {
+                    let elected_us = self.election.supporters().contains(&from);
+                    leader.hear_looking(&mut self.standing, now_ms, elected_us);
+                }
                 self.election.handle(now_ms, from, notification);
             }
             Event::ElectionRefused { sid } => self.election.refused(now_ms, sid),
@@ -201,7 +226,7 @@ impl Zab {
     /// What an event may have brought about beyond its own handler.
     fn catch_up(&mut self, now_ms: i64) {
         if let Some(reason) = self.standing.leaving.take() {
-            self.leave_role(reason);
+            self.leave_role(now_ms, reason);
         }
         self.try_looking(now_ms);
         if let Some(epoch) = self.standing.established.take() {
@@ -243,7 +268,7 @@ impl Zab {
         }
     }
 
-    fn leave_role(&mut self, reason: &'static str) {
+    fn leave_role(&mut self, now_ms: i64, reason: &'static str) {
         let role = self.role();
         match &mut self.state {
             State::Leading(leader) => leader.leave(&mut self.standing),
@@ -256,6 +281,11 @@ impl Zab {
             self.look_at_ms += FRUITLESS_ROLE_MS;
         } else {
             self.standing.put(Output::Role(Role::Leaving));
+        }
+        if self.standing.options.kind == LearnerKind::Observer {
+            let within_ms = self.standing.options.observer_election_delay_ms;
+            let wait_ms = self.standing.dice.below(within_ms);
+            self.look_at_ms = self.look_at_ms.max(now_ms + wait_ms);
         }
         self.state = State::Leaving;
     }
@@ -283,13 +313,14 @@ impl Zab {
 
     /// Gives up the role, if any, for good. What remains to be polled should still be done.
     pub fn stop(&mut self) {
-        self.leave_role("shutting down");
+        self.leave_role(self.role_began_ms, "shutting down");
         self.state = State::Stopped;
     }
 
     /// The configurations have changed.
     pub fn set_quorums(&mut self, quorums: &Quorums) {
         self.standing.quorums = quorums.clone();
+        self.standing.masters = Masters::shuffle(&quorums.voters(), &mut self.standing.dice);
         self.election.quorums(quorums);
     }
 
@@ -352,10 +383,24 @@ impl Zab {
         }
     }
 
-    /// Learner: sends encoded packets, REQUEST or REVALIDATE.
-    pub fn send_to_leader(&mut self, packets: Bytes) {
+    /// Learner: sends an encoded REQUEST that is no sync.
+    pub fn send_to_leader(&mut self, request: Bytes) {
         if let State::Learning(learner) = &mut self.state {
-            learner.send_to_leader(&mut self.standing, packets);
+            learner.send_to_leader(&mut self.standing, request);
+        }
+    }
+
+    /// Learner: sends an encoded REQUEST for a sync; `Synced` is its answer.
+    pub fn sync_with_leader(&mut self, request: Bytes) {
+        if let State::Learning(learner) = &mut self.state {
+            learner.sync_with_leader(&mut self.standing, request);
+        }
+    }
+
+    /// Learner: sends an encoded REVALIDATE; `FromLeader` brings the answer.
+    pub fn revalidate_with_leader(&mut self, session: SessionId, revalidate: Bytes) {
+        if let State::Learning(learner) = &mut self.state {
+            learner.revalidate_with_leader(&mut self.standing, session, revalidate);
         }
     }
 
@@ -431,13 +476,20 @@ impl Zab {
         self.standing.tail.len()
     }
 
-    /// Leader: who has connected and said who it is.
+    /// Leader, follower that serves observers: who has connected and said who it is.
     pub fn learners(&self) -> impl Iterator<Item = LearnerView> + '_ {
-        let leader = match &self.state {
-            State::Leading(leader) => Some(leader),
-            _ => None,
+        let (leader, learner) = match &self.state {
+            State::Leading(leader) => (Some(leader), None),
+            State::Learning(learner) => (None, Some(learner)),
+            _ => (None, None),
         };
-        leader.into_iter().flat_map(|leader| leader.learners())
+        let learners = leader.into_iter().flat_map(|leader| leader.learners());
+        learners.chain(learner.into_iter().flat_map(|learner| learner.observers()))
+    }
+
+    /// Whether this server is a follower that serves observers.
+    pub fn serves_observers(&self) -> bool {
+        matches!(&self.state, State::Learning(learner) if learner.serves_observers())
     }
 
     /// Learner: how it was brought up to date, and how long that took, ms.

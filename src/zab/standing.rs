@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::history::{follows, CommittedLog};
+use super::masters::{Dice, Masters};
 use super::{LinkId, Output, Quorums, Step, Token, ZabOptions};
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
@@ -23,6 +24,9 @@ pub(super) struct Standing {
     pub(super) options: ZabOptions,
     pub(super) quorums: Quorums,
     pub(super) outputs: VecDeque<Output>,
+    /// Whom an observer asks next.
+    pub(super) masters: Masters,
+    pub(super) dice: Dice,
     /// The epoch promised last, as the file says (ZOOKEEPER-2307: never what it should say).
     pub(super) accepted_epoch: Epoch,
     /// The epoch whose history was accepted last, as the file says.
@@ -49,10 +53,14 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn new(options: ZabOptions, start: super::Start) -> Standing {
         let keep = options.commit_log_count;
+        let mut dice = Dice::new(options.seed);
+        let masters = Masters::shuffle(&options.quorums.voters(), &mut dice);
         Standing {
             quorums: options.quorums.clone(),
             options,
             outputs: VecDeque::new(),
+            masters,
+            dice,
             accepted_epoch: start.accepted_epoch,
             current_epoch: start.current_epoch,
             history: CommittedLog::new(keep, start.last_logged, start.history),

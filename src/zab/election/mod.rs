@@ -68,6 +68,8 @@ pub struct Election {
     /// The outcome of the last search.
     vote: Vote,
     phase: Phase,
+    /// Who voted for the outcome.
+    supporters: BTreeSet<Sid>,
     took_ms: Option<i64>,
     /// What voters who look have said while this server did not, and when.
     overheard: BTreeMap<Sid, (i64, Notification)>,
@@ -134,6 +136,7 @@ impl Election {
             round: 0,
             vote: NO_VOTE,
             phase: Phase::New,
+            supporters: BTreeSet::new(),
             took_ms: None,
             overheard: BTreeMap::new(),
             answered: BTreeMap::new(),
@@ -317,6 +320,12 @@ impl Election {
         }
     }
 
+    /// Those who looked as well and voted for the outcome of the last search, as far as they had
+    /// said so.
+    pub fn supporters(&self) -> &BTreeSet<Sid> {
+        &self.supporters
+    }
+
     /// How long the last search took, ms; `None` before it is over.
     pub fn took_ms(&self) -> Option<i64> {
         self.took_ms
@@ -454,6 +463,8 @@ impl Election {
     fn elect(&mut self, now_ms: i64, vote: Vote) {
         let Phase::Looking(search) = &self.phase else { return };
         self.took_ms = Some(now_ms - search.started_ms);
+        let own = Heard { vote, state: ServerState::Looking, version: 0 };
+        self.supporters = search.heard.agreeing_with(&own);
         self.phase = Phase::Settled(match self.kind {
             _ if vote.leader == self.me => ServerState::Leading,
             LearnerKind::Follower => ServerState::Following,
