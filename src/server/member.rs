@@ -34,6 +34,7 @@ pub(super) struct Member {
     /// Learners that wait for a snapshot of their own.
     waiting: Vec<LinkId>,
     read_only_after_ms: Option<i64>,
+    leader_serves: bool,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
     pub(super) view: ViewState,
@@ -84,6 +85,7 @@ impl Member {
             snapshot_size_factor: options.snapshot_size_factor,
             waiting: Vec::new(),
             read_only_after_ms: options.read_only_after_ms,
+            leader_serves: options.leader_serves,
             looking_since_ms: None,
             view: ViewState::default(),
         })
@@ -192,6 +194,9 @@ impl Driver {
         match role {
             Role::Leaving => self.shared.stop_serving(),
             Role::Looking => {}
+            Role::Leading { .. } if !self.member().leader_serves => {
+                tracing::info!("Leading without clients of its own (leaderServes=no)");
+            }
             Role::Leading { epoch } => self.shared.serve(Serving::Leader, Some(epoch)),
             Role::Learning { epoch, kind, .. } => {
                 let serving = match kind {

@@ -246,7 +246,7 @@ pub(super) static NETWORK: &[Key] = &[
 ];
 
 pub(super) static ENSEMBLE: &[Key] = &[
-    prop("leaderServes", NotNo, "yes").later(Ensemble).doc("no: a leader takes no clients"),
+    prop("leaderServes", NotNo, "yes").in_ensemble().doc("no: a leader takes no clients"),
     prop("observer.syncEnabled", Flag, "true").in_ensemble().doc("wins over syncEnabled"),
     prop("observer.reconnectDelayMs", DecodedLong, "0")
         .unit("ms")
