@@ -127,6 +127,7 @@ impl Driver {
 
     fn tick(&mut self) {
         let now = clock::now();
+        self.ask_oracle(now);
         if self.peer.poll_timeout().is_some_and(|at| now.mono_ms >= at) {
             let replica = self.shared.replica.read().expect("only this thread writes it");
             let (expired, changes) =
@@ -232,7 +233,9 @@ impl Driver {
 
     fn patience(&self) -> Duration {
         let now = clock::now().mono_ms;
-        let at = self.peer.poll_timeout().unwrap_or(now + IDLE_MS).min(now + IDLE_MS);
+        let oracle = self.member.as_ref().and_then(|member| member.oracle.as_ref());
+        let at = [self.peer.poll_timeout(), oracle.map(|oracle| oracle.due_ms())];
+        let at = at.into_iter().flatten().min().unwrap_or(i64::MAX).min(now + IDLE_MS);
         Duration::from_millis((at - now).max(0) as u64)
     }
 

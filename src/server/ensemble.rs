@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,6 +31,8 @@ pub struct MemberOptions {
     pub read_only_after_ms: Option<i64>,
     /// `leaderServes`: clients may connect to this server while it leads.
     pub leader_serves: bool,
+    /// `oraclePath`.
+    pub oracle: Option<PathBuf>,
 }
 
 /// A server without a leader serves reads after this, or after a tick if that is longer, ms
@@ -70,6 +73,7 @@ pub(super) fn resolve(config: &Config, seed: u64) -> Result<MemberOptions, Failu
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
+        oracle: ensemble.oracle_path.as_ref().map(PathBuf::from),
     })
 }
 

@@ -10,6 +10,7 @@ use super::election_port;
 use super::ensemble::{write_config, MemberOptions};
 use super::exit::{ExitCode, Failure};
 use super::member_view::ViewState;
+use super::oracle::OracleFile;
 use super::peer_files::{snapshot_file, Intake, LogFiles};
 use super::purge_task::{self, FilesLock};
 use super::run::LastWords;
@@ -20,7 +21,7 @@ use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
 use crate::tree::Replica;
-use crate::types::Zxid;
+use crate::types::{Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
 /// What the pipeline thread of a member owns besides.
@@ -35,6 +36,7 @@ pub(super) struct Member {
     waiting: Vec<LinkId>,
     read_only_after_ms: Option<i64>,
     leader_serves: bool,
+    pub(super) oracle: Option<OracleFile>,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
     pub(super) view: ViewState,
@@ -86,6 +88,7 @@ impl Member {
             waiting: Vec::new(),
             read_only_after_ms: options.read_only_after_ms,
             leader_serves: options.leader_serves,
+            oracle: options.oracle.map(OracleFile::new),
             looking_since_ms: None,
             view: ViewState::default(),
         })
@@ -176,6 +179,14 @@ impl Driver {
             self.shared.serve(Serving::ReadOnly, None);
         }
         Ok(())
+    }
+
+    /// Lets the core know when the oracle changes its mind.
+    pub(super) fn ask_oracle(&mut self, now: Now) {
+        let oracle = self.member.as_mut().and_then(|member| member.oracle.as_mut());
+        if let Some(yes) = oracle.and_then(|oracle| oracle.ask(now.mono_ms)) {
+            self.tell_peer(now, Input::Zab(Event::OracleSays { yes }));
+        }
     }
 
     /// The election is over: what follows may take back what the replica shows, and readers must

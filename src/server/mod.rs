@@ -14,6 +14,7 @@ mod log_format;
 mod member;
 mod member_view;
 mod options;
+mod oracle;
 mod peer_files;
 mod purge_task;
 mod quotas;

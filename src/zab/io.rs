@@ -51,6 +51,8 @@ pub struct Notification {
 pub enum Event {
     /// A deadline may have passed.
     Timeout,
+    /// The oracle's file has been read: whether this server, one of two voters, may go on alone.
+    OracleSays { yes: bool },
     /// Something has come in on the election port.
     Notification { from: Sid, notification: Notification },
     /// A dial of that server's election port was refused: nobody listens there now.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use super::links::{Links, Stage};
 use super::standing::Standing;
-use super::{Event, LearnerView, LinkId, Output, Role, Token};
+use super::{Event, LearnerKind, LearnerView, LinkId, Oracle, Output, Role, Token};
 use crate::types::{Epoch, Sid, Zxid};
 
 #[derive(Debug)]
@@ -132,6 +132,24 @@ impl Leader {
             }
             Event::BulkSent { link } => self.links.bulk_sent(now_ms, link),
             _ => {}
+        }
+        self.heed_oracle(standing, now_ms);
+    }
+
+    /// The oracle counts while no follower gets what is proposed: one of two voters decides alone
+    /// then, if it may, also about what was proposed before.
+    fn heed_oracle(&mut self, standing: &mut Standing, now_ms: i64) {
+        let alone = !self.links.has_forwarding(LearnerKind::Follower);
+        let oracle = if alone { standing.oracle } else { Oracle::Silent };
+        if std::mem::replace(&mut standing.quorums.oracle, oracle) == oracle {
+            return;
+        }
+        match self.phase {
+            Phase::Electing => self.try_promising(standing),
+            Phase::Comparing => self.try_synchronising(standing, now_ms),
+            Phase::Synchronising(_) => self.try_establishing(standing, now_ms),
+            Phase::Broadcast => self.acks_uncounted = true,
+            Phase::Promising(_) => {}
         }
     }
 

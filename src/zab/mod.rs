@@ -41,7 +41,7 @@ pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
     Event, LearnerKind, LinkId, Notification, Output, Packet, Role, Step, SyncMode, Token,
 };
-pub use quorum::{Membership, QuorumRule, Quorums};
+pub use quorum::{Membership, Oracle, QuorumRule, Quorums};
 
 /// What zoo.cfg and the system properties say to the core.
 #[derive(Debug, Clone)]
@@ -202,6 +202,11 @@ impl Zab {
                 self.election.handle(now_ms, from, notification);
             }
             Event::ElectionRefused { sid } => self.election.refused(now_ms, sid),
+            Event::OracleSays { yes } => {
+                self.standing.oracle = if yes { Oracle::Yes } else { Oracle::No };
+                self.election.oracle(now_ms, self.standing.oracle);
+                self.handle_in_role(now_ms, event);
+            }
             Event::Timeout => {
                 self.election.handle_timeout(now_ms);
                 self.handle_in_role(now_ms, event);
@@ -255,6 +260,7 @@ impl Zab {
             return;
         }
         self.role_began_ms = now_ms;
+        self.standing.quorums.oracle = self.standing.oracle;
         if leader == self.standing.me() {
             info!("elected");
             self.election.settled(ServerState::Leading);
@@ -299,6 +305,7 @@ impl Zab {
         }
         let standing = &mut self.standing;
         standing.commit(standing.tail.len());
+        standing.quorums.oracle = standing.oracle;
         standing.put(Output::Role(Role::Looking));
         self.state = State::Looking;
         self.election.start(
@@ -319,9 +326,9 @@ impl Zab {
 
     /// The configurations have changed.
     pub fn set_quorums(&mut self, quorums: &Quorums) {
-        self.standing.quorums = quorums.clone();
+        self.standing.quorums = Quorums { oracle: self.standing.oracle, ..quorums.clone() };
         self.standing.masters = Masters::shuffle(&quorums.voters(), &mut self.standing.dice);
-        self.election.quorums(quorums);
+        self.election.quorums(&self.standing.quorums);
     }
 
     // ---- what is to be done ----

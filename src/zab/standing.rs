@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::history::{follows, CommittedLog};
 use super::masters::{Dice, Masters};
-use super::{LinkId, Output, Quorums, Step, Token, ZabOptions};
+use super::{LinkId, Oracle, Output, Quorums, Step, Token, ZabOptions};
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
 /// A durable step that has been asked for.
@@ -23,6 +23,8 @@ enum Asked {
 pub(super) struct Standing {
     pub(super) options: ZabOptions,
     pub(super) quorums: Quorums,
+    /// What the oracle has said last, if there is one.
+    pub(super) oracle: Oracle,
     pub(super) outputs: VecDeque<Output>,
     /// Whom an observer asks next.
     pub(super) masters: Masters,
@@ -57,6 +59,7 @@ impl Standing {
         let masters = Masters::shuffle(&options.quorums.voters(), &mut dice);
         Standing {
             quorums: options.quorums.clone(),
+            oracle: Oracle::Silent,
             options,
             outputs: VecDeque::new(),
             masters,

@@ -90,6 +90,7 @@ impl Teller {
             ["note", from, state, vote @ ..] => {
                 Event::Notification { from: Sid(number(from)), notification: note_of(state, vote) }
             }
+            ["oracle", word] => Event::OracleSays { yes: *word == "yes" },
             ["refused", sid] => Event::ElectionRefused { sid: Sid(number(sid)) },
             ["link", link] => Event::LinkOpened { link: link_of(link) },
             ["closed", link] => Event::LinkClosed { link: link_of(link) },

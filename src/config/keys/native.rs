@@ -85,7 +85,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .either()
         .without_meaning("all of them are dialled at once; the first that answers is taken")
         .doc("look for a reachable one among them"),
-    cfg("oraclePath", Path, "").later(Ensemble).doc("file that decides for two servers"),
+    cfg("oraclePath", Path, "").in_ensemble().doc("file that decides for two servers"),
     cfg("quorum.cnxn.threads.size", Int, "20")
         .at_least(20, Clamp)
         .without_meaning("connections between members need no thread pool")

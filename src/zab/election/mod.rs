@@ -16,7 +16,7 @@ use bytes::Bytes;
 use jute::quorum::ServerState;
 
 use self::vote::{Ballots, Heard};
-use super::{LearnerKind, Membership, Notification, QuorumRule, Quorums};
+use super::{LearnerKind, Membership, Notification, Oracle, QuorumRule, Quorums};
 use crate::types::{Epoch, Sid, Zxid};
 
 pub use self::vote::Vote;
@@ -299,6 +299,12 @@ impl Election {
         self.quorums = quorums.clone();
     }
 
+    /// The oracle has been asked. A search under way heeds it.
+    pub fn oracle(&mut self, now_ms: i64, oracle: Oracle) {
+        self.quorums.oracle = oracle;
+        self.count(now_ms);
+    }
+
     /// The round of elections, counted since the process began.
     pub fn round(&self) -> i64 {
         self.round
@@ -403,6 +409,9 @@ impl Election {
         search.settled.insert(from, probe);
         let agreeing = search.settled.agreeing_with(&probe);
         joins |= self.quorums.is_quorum(&agreeing) && leads(&search.settled);
+        // The other one of two voters leads without us, and may.
+        let leads_itself = state == ServerState::Leading && from == vote.leader;
+        joins |= leads_itself && self.quorums.yields_to_the_other();
         if joins {
             self.elect(now_ms, vote);
         }

@@ -107,7 +107,7 @@ impl Leader {
         }
     }
 
-    fn try_synchronising(&mut self, standing: &mut Standing, now_ms: i64) {
+    pub(super) fn try_synchronising(&mut self, standing: &mut Standing, now_ms: i64) {
         if !standing.quorums.is_quorum(&self.epoch_acks) {
             return;
         }
