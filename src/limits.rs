@@ -25,6 +25,9 @@ pub const LANE_REQUESTS_MAX: usize = 4096;
 /// Bytes of requests of one connection that may wait for their turn.
 pub const LANE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Addresses whose refused connections have lines of the log of their own.
+pub const REFUSED_ADDRESSES_MAX: usize = 1024;
+
 /// Between two looks for idle connections, ms.
 pub const SWEEP_MS: u64 = 1000;
 
@@ -35,8 +38,13 @@ pub const TXNS_PER_BATCH: usize = 1024;
 pub const LINKS_MAX: usize = 1024;
 
 /// Bytes that may wait to be sent to one learner, or to the leader. What a learner is sent while
-/// it takes in a snapshot waits here; most of it is shared with the other learners' queues.
+/// it takes in a snapshot waits here; most of it is shared with the other learners' queues. As
+/// much may be committed while it waits for a snapshot to be begun. With more it is hung up on.
 pub const LINK_OUTPUT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// Bytes of packets from one learner, or from the leader, that may wait for the pipeline: while it
+/// is behind, nothing more is read from that connection.
+pub const LINK_INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Read from a quorum connection at once, bytes; a longer packet gets more room as it comes.
 pub const LINK_READ_BYTES: usize = 64 * 1024;

@@ -40,10 +40,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "sim",
         &[
-            "types", "limits", "config", "auth", "tree", "watch", "session", "pipeline", "zab",
-            "peer", "storage",
+            "types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "pipeline",
+            "zab", "peer", "storage", "net", "server",
         ],
     ),
+    ("bin", &["types", "sim"]),
 ];
 
 /// Rooms without I/O, clocks, threads, locks or unseeded randomness.

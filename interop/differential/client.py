@@ -4,7 +4,7 @@ import socket
 import struct
 
 from transcript import Transcript
-from wire import Reader, Request, close_session, connect_request, frame, ping
+from wire import Reader, Request, close_session, connect_request, delete, frame, ping
 
 # Long enough for a busy two-core machine; silence this long is itself written down.
 SILENCE_S = 5.0
@@ -38,10 +38,14 @@ class Connection:
         payload = self.frame()
         if payload is not None:
             try:
-                self.timeout, self.session, self.password = self.log.handshake(self.name, payload)
+                self.accepted(payload)
             except ValueError:
                 self.log.note(self.name, f"bad handshake {payload.hex()}")
         return self
+
+    def accepted(self, payload):
+        """Takes the session that a ConnectResponse gives."""
+        self.timeout, self.session, self.password = self.log.handshake(self.name, payload)
 
     def raw(self, data):
         """Sends bytes as they are; a connection that is already closed takes none."""
@@ -66,10 +70,11 @@ class Connection:
         return errors[0] if errors else None
 
     def quietly(self, request):
-        """Sends a request and reads up to its reply, and writes nothing down."""
+        """Sends a request and reads up to its reply, writes nothing down; returns its error."""
         written = len(self.log.lines)
-        self.call(request)
+        error = self.call(request)
         del self.log.lines[written:]
+        return error
 
     def pipeline(self, *requests):
         """Sends requests in one write and reads as many replies; returns their errors."""
@@ -180,9 +185,11 @@ class Side:
         self.transcript.base_zxid = self.last_zxid()
 
     def last_zxid(self):
-        """The server's last zxid, by a session of its own (which takes two)."""
+        """The server's last zxid, by a session of its own (which takes two) and a write that fails:
+        before its first transaction a leader has nothing of its epoch to show."""
         probe = Connection(self, "probe")
         probe.handshake()
+        probe.call(delete("/nothing"))
         probe.raw(frame(Request("ping").payload(-2)))
         reader = Reader(probe.frame() or bytes(16))
         reader.i32()
@@ -215,6 +222,13 @@ class Side:
         """A new connection for the session of `old`."""
         fields = {"session": old.session, "password": old.password, **fields}
         return self.connect(timeout_ms, **fields)
+
+    def applied_by_leader(self, zxid):
+        """Waits until the leader has applied a transaction, if the server is a member: another
+        member may have answered for it before."""
+        if hasattr(self.server, "leader"):
+            seen = lambda: int(self.server.wait_leader().srvr("Zxid") or "0", 16) >= zxid
+            self.server.wait(seen, f"transaction {zxid:#x} at the leader")
 
     def path(self, name=""):
         """A path below the scenario's own node."""

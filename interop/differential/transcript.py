@@ -8,10 +8,12 @@ come out of a Java hash set are sorted.
 """
 
 import itertools
+import re
 import time
 
 from wire import MULTI_RESULTS, NAMES, REPLIES, Reader, session_password
 
+MEMBER = re.compile(r"(server\.\d+=127\.0\.0\.1):\d+:\d+")
 EVENTS = {1: "created", 2: "deleted", 3: "changed", 4: "children"}
 
 
@@ -75,10 +77,14 @@ class Transcript:
         values = reader.vector(reader.buf)
         return "null" if values is None else repr(sorted(values, key=repr))
 
+    def value(self, value):
+        """A path or data; the ports of members, which no two ensembles share, are masked."""
+        return MEMBER.sub(r"\1:PORT:PORT", repr(value))
+
     def field(self, letter, reader):
         """One field of a reply, by its letter in wire.REPLIES."""
         if letter in "sb":
-            return repr(reader.buf())
+            return self.value(reader.buf())
         if letter == "i":
             return str(reader.i32())
         if letter == "S":

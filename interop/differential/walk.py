@@ -158,6 +158,9 @@ class Walk:
         racing = WRITES if self.enforced else {"setACL"}
         first = next((n for n, one in enumerate(requests) if one.op in racing), count)
         connection.pipeline(*requests[:first + 1])
+        if first < count:
+            # The same holds of a write that another member has been told of before the leader.
+            self.side.applied_by_leader(connection.last_zxid)
 
     def step(self):
         """One thing that happens."""

@@ -13,7 +13,9 @@ from servers import CannotRun
 
 INSIDE = "OXKEEPER_FAULTS_INSIDE"
 PEERS, CLIENTS = "10.99.1", "10.99.2"
-DISK_MB = 64
+MEMBERS_MAX = 9
+# A queue with room for less than any packet.
+NO_ROOM, ONE_BYTE = ("qdisc", "replace"), ("root", "bfifo", "limit", "1")
 
 
 def enter():
@@ -21,7 +23,7 @@ def enter():
     if os.environ.get(INSIDE):
         prepare()
         return
-    for tool in ("unshare", "ip", "mount"):
+    for tool in ("unshare", "ip", "tc", "mount"):
         if shutil.which(tool) is None:
             raise CannotRun(f"{tool} is not installed (packages util-linux, iproute2)")
     if subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True,
@@ -49,28 +51,40 @@ def prepare():
     run("ip", "addr", "add", f"{CLIENTS}.254/24", "dev", "clients")
 
 
+def hardware_address(bridge, sid):
+    """The address of a member's network card on a bridge: known to all, so that nobody has to ask
+    for it over a wire that works one way only."""
+    return f"02:00:00:00:0{('peers', 'clients').index(bridge)}:{sid:02x}"
+
+
 def place(member):
-    """Gives a member its namespace, its two addresses and a small disk."""
+    """Gives a member its namespace and its two addresses."""
     name = f"member{member.sid}"
     run("ip", "netns", "add", name)
     inside = ("ip", "-n", name)
     run(*inside, "link", "set", "lo", "up")
     for bridge, network in (("peers", PEERS), ("clients", CLIENTS)):
         wire = f"{bridge}{member.sid}"
-        run("ip", "link", "add", wire, "type", "veth", "peer", "name", bridge, "netns", name)
+        run("ip", "link", "add", wire, "type", "veth", "peer", "name", bridge,
+            "address", hardware_address(bridge, member.sid), "netns", name)
         run("ip", "link", "set", wire, "master", bridge, "up")
         run(*inside, "addr", "add", f"{network}.{member.sid}/24", "dev", bridge)
         run(*inside, "link", "set", bridge, "up")
-    run("mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(member.datadir))
-    (member.datadir / "myid").write_text(f"{member.sid}\n", encoding="ascii")
+    for sid in range(1, MEMBERS_MAX + 1):
+        if sid != member.sid:
+            run(*inside, "neigh", "replace", f"{PEERS}.{sid}", "dev", "peers", "lladdr",
+                hardware_address("peers", sid), "nud", "permanent")
     member.host, member.peer_host = f"{CLIENTS}.{member.sid}", f"{PEERS}.{member.sid}"
     member.prefix = ["ip", "netns", "exec", name]
 
 
 def clear(members):
-    """Takes the members' disks and namespaces away; nothing may run in them any more."""
+    """Takes the members' namespaces away; nothing may run in them any more."""
     for member in members:
-        run("umount", str(member.datadir))
+        # The kernel takes its time with what is in a namespace that goes; the next test may want
+        # wires of the same names.
+        for bridge in ("peers", "clients"):
+            run("ip", "link", "del", f"{bridge}{member.sid}")
         run("ip", "netns", "del", f"member{member.sid}")
 
 
@@ -79,22 +93,21 @@ def cut(member):
     run("ip", "link", "set", f"peers{member.sid}", "down")
 
 
+def mute(member):
+    """Nothing that a member says reaches its peers: no packet fits into its card's queue. It hears
+    them, and its clients reach it both ways."""
+    run("tc", "-n", f"member{member.sid}", *NO_ROOM, "dev", "peers", *ONE_BYTE)
+
+
+def deafen(member):
+    """Nothing that its peers say reaches a member; they hear it."""
+    run("tc", *NO_ROOM, "dev", f"peers{member.sid}", *ONE_BYTE)
+
+
 def join(member):
-    """Puts the wire back."""
+    """Puts the wire back, both ways."""
     run("ip", "link", "set", f"peers{member.sid}", "up")
-
-
-def fill(member):
-    """Leaves not a byte on a member's disk."""
-    with open(member.datadir / "filler", "wb", buffering=0) as filler:
-        for size in (1 << 20, 1 << 12, 1):
-            try:
-                while filler.write(bytes(size)):
-                    pass
-            except OSError:
-                continue
-
-
-def drain(member):
-    """Gives the space back."""
-    (member.datadir / "filler").unlink(missing_ok=True)
+    for words in (("-n", f"member{member.sid}", "qdisc", "del", "dev", "peers", "root"),
+                  ("qdisc", "del", "dev", f"peers{member.sid}", "root")):
+        # There is none unless this way was cut.
+        subprocess.run(["tc", *words], capture_output=True, check=False)

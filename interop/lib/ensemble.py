@@ -11,9 +11,7 @@ import argparse
 import concurrent.futures
 import os
 import pathlib
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,14 +20,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from releases import release_jars  # noqa: E402
 from servers import (  # noqa: E402
-    CANNOT_RUN, DEFAULT_CFG, CannotRun, Server, control_listener, four_letter_word, pair,
+    CANNOT_RUN, DEFAULT_CFG, CannotRun, Server, control_listener, four_letter_word,
+    free_port, pair,
 )
 
 NEWEST = "3.9.5"
-# Ports are taken from below the range that the kernel uses for outgoing connections: a member that
-# is away for a while must find its own free again.
-PORTS = range(11_000, 32_000)
-GIVEN = set()
 LEADER_S = 30
 ROLES = ("leader", "follower", "observer")
 
@@ -43,21 +38,6 @@ ENSEMBLE_CFG = {
     "extendedTypesEnabled": "true",
 }
 ENSEMBLE_PROPERTIES = {"zookeeper.preAllocSize": "64", "znode.container.checkIntervalMs": "1000"}
-
-
-def quiet_port():
-    """A loopback port that nobody listens on or will use to connect, none given twice."""
-    while True:
-        port = random.choice(PORTS)
-        if port in GIVEN:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        GIVEN.add(port)
-        return port
 
 
 def stopped(task):
@@ -77,11 +57,11 @@ class Member(Server):
         self.observer = role == "observer"
         self.version = NEWEST
         self.host = self.peer_host = "127.0.0.1"
-        self.quorum_port, self.election_port = quiet_port(), quiet_port()
+        self.quorum_port, self.election_port = free_port(), free_port()
         self.suspended = False
         # Words in front of the command line, such as those that enter a network namespace.
         self.prefix = []
-        super().__init__(kind.partition("-")[0], cfg, properties, quiet_port(), "INFO")
+        super().__init__(kind.partition("-")[0], cfg, properties, free_port(), "INFO")
         self.become(kind)
         (self.datadir / "myid").write_text(f"{sid}\n", encoding="ascii")
 
@@ -302,7 +282,8 @@ class Ensemble:
         """Prints the end of every member's log, without what this program's own questions cause."""
         for member in self.members:
             told = [line for line in member.logged() if not line.startswith("\t")
-                    and "Processing srvr" not in line and "four letter word" not in line]
+                    and "Processing srvr" not in line and "four letter word" not in line
+                    and "serves no clients now" not in line]
             tail = "\n    ".join(told[-lines:])
             print(f"  the log of {member.name} ends:\n    {tail}", file=sys.stderr)
 

@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,6 +27,10 @@ BINARY = pathlib.Path(
     os.environ.get("OXKEEPER_BIN", INTEROP.parent / "target" / "release" / "oxkeeper")
 )
 KINDS = ("oxkeeper", "apache")
+# Ports are taken from below the range that the kernel uses for outgoing connections: a server that
+# is away for a while must find its own free again.
+PORTS = range(11_000, 32_000)
+GIVEN = set()
 START_S = 40
 STOP_S = 20
 # Exit status of a suite that could not run at all.
@@ -81,10 +86,18 @@ def fetch_apache(jars):
 
 
 def free_port():
-    """A loopback port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port that nobody listens on or will use to connect, none given twice."""
+    while True:
+        port = random.choice(PORTS)
+        if port in GIVEN:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        GIVEN.add(port)
+        return port
 
 
 def four_letter_word(address, word, timeout_s=5.0):

@@ -1,5 +1,5 @@
-//! Fuzz bodies: what must hold whatever the bytes are. Run by `tests/fuzz.rs` on stable Rust over
-//! mutated golden bytes, and by cargo-fuzz (`fuzz/`) without end.
+//! Fuzz bodies: what must hold whatever the bytes are. Run by `tests/hostile.rs` on stable Rust
+//! over mutated golden bytes, and by cargo-fuzz (`fuzz/`) without end.
 //!
 //! Each body must neither panic nor run out of memory; and whatever decodes must encode to bytes
 //! that decode to the same. "The same" is after one round: text that Java's two directions treat

@@ -3,7 +3,7 @@
 //! Names are kept as text; whoever connects resolves them, again and again, because a member whose
 //! name does not resolve yet is no error.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -42,11 +42,20 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// A host as Apache shows it: of an IPv6 number all eight groups, as `Inet6Address.getHostAddress`
+/// has them. Members compare each other's configurations as text.
+fn shown(host: &str) -> String {
+    let Ok(ip) = host.parse::<Ipv6Addr>() else { return host.to_owned() };
+    let groups: Vec<String> = ip.segments().iter().map(|group| format!("{group:x}")).collect();
+    groups.join(":")
+}
+
 fn bracketed(host: &str) -> String {
+    let host = shown(host);
     if host.contains(':') {
         format!("[{host}]")
     } else {
-        host.to_owned()
+        host
     }
 }
 
@@ -109,7 +118,7 @@ pub struct Member {
 impl fmt::Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut addresses: Vec<&PeerAddress> = self.addresses.iter().collect();
-        addresses.sort_by(|a, b| a.host.cmp(&b.host));
+        addresses.sort_by_key(|address| shown(&address.host));
         for (at, address) in addresses.into_iter().enumerate() {
             let separator = if at == 0 { "" } else { "|" };
             let PeerAddress { host, quorum_port, election_port } = address;
@@ -380,8 +389,9 @@ mod tests {
             ("h:2888:3888:OBSERVER", "h:2888:3888:observer"),
             ("h:2888:3888;2181", "h:2888:3888:participant;0.0.0.0:2181"),
             ("h:1:2:observer;c:2181", "h:1:2:observer;c:2181"),
-            ("[::1]:1:2;[fe80::2]:3", "[::1]:1:2:participant;[fe80::2]:3"),
+            ("[::1]:1:2;[fe80::A:0]:3", "[0:0:0:0:0:0:0:1]:1:2:participant;[fe80:0:0:0:0:0:a:0]:3"),
             ("b:1:2|a:3:4", "a:3:4|b:1:2:participant"),
+            ("1.2.3.4:1:2|[::1]:1:2", "[0:0:0:0:0:0:0:1]:1:2|1.2.3.4:1:2:participant"),
             ("h:1:2:", "h:1:2:participant"),
             ("h:1:2;", "h:1:2:participant"),
         ] {

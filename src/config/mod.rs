@@ -14,6 +14,7 @@ pub mod keys;
 pub mod members;
 pub mod properties;
 pub mod quorum;
+pub mod reconfig;
 pub mod settings;
 pub mod values;
 
@@ -25,6 +26,7 @@ pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Se
 pub use jvmflags::JvmFlags;
 pub use members::{HostPort, Member, Members, PeerAddress, PeerRole};
 pub use quorum::Quorum;
+pub use reconfig::{BadChange, Change};
 pub use settings::{Secret, Settings};
 pub use values::{
     Admin, ClientLimits, ConnectionThrottle, DataDirs, FourLetterWords, Metrics, Network,

@@ -24,6 +24,25 @@ impl Metrics {
         self.request_commit_queued.add(1);
     }
 
+    /// Leader: a voter has a transaction in its log, made so long ago. Only one in so many is told
+    /// (`leader.ackLoggingFrequency`).
+    pub fn acked_by(&self, sid: i64, age_ms: i64) {
+        if let Some(latency) = self.ack_latency.get(&sid.to_string()) {
+            note_age(&latency, age_ms);
+        }
+    }
+
+    /// Leader: a learner begins to be brought up to date, or is by now (`ended`), and so many are
+    /// in progress. A DIFF may also be a TRUNC.
+    pub fn learner_syncs(&self, snapshot: bool, ended: bool, in_progress: i64) {
+        let (count, in_flight) = match snapshot {
+            true => (&self.snap_count, &self.inflight_snap_count),
+            false => (&self.diff_count, &self.inflight_diff_count),
+        };
+        count.add(i64::from(!ended));
+        in_flight.add(in_progress);
+    }
+
     /// Follower: a PROPOSAL has come in.
     pub fn proposal_received(&self, age_ms: i64) {
         self.learner_proposal_received_count.add(1);
@@ -82,6 +101,22 @@ mod tests {
         assert_eq!(metrics.request_commit_queued.get(), 3);
         metrics.acked_here(2);
         assert_eq!(metrics.proposal_ack_creation_latency.basic().sum(), 2);
+    }
+
+    #[test]
+    fn learners_count_by_how_they_are_brought_up_to_date() {
+        let metrics = Metrics::default();
+        metrics.learner_syncs(false, false, 1);
+        metrics.learner_syncs(true, false, 1);
+        metrics.learner_syncs(false, false, 2);
+        metrics.learner_syncs(false, true, 1);
+        assert_eq!((metrics.diff_count.get(), metrics.snap_count.get()), (2, 1));
+        let in_flight = &metrics.inflight_diff_count;
+        assert_eq!((in_flight.count(), in_flight.sum()), (3, 4));
+        metrics.acked_by(3, 8);
+        metrics.acked_by(3, -8);
+        let latency = metrics.ack_latency.get("3").expect("there is room");
+        assert_eq!((latency.basic().count(), latency.basic().sum()), (1, 8));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use jute::{Id, Writer};
-use tokio::net::TcpStream;
 
+use super::socket::ClientSocket;
 use super::stats::ConnStats;
 use crate::limits;
 use crate::pipeline::Lane;
@@ -17,7 +17,7 @@ use crate::types::SessionId;
 /// A connection. The socket is touched from its own task and, to write at once what an effect
 /// brought, from whichever task of the same worker runs.
 pub(super) struct Conn {
-    pub stream: TcpStream,
+    pub stream: Box<dyn ClientSocket>,
     pub stats: Arc<ConnStats>,
     pub state: RefCell<State>,
     /// Set when something other than the socket wants the connection's task to look.
@@ -67,7 +67,7 @@ pub(super) enum Event {
 }
 
 impl Conn {
-    pub fn new(stream: TcpStream, stats: Arc<ConnStats>, now_ms: i64) -> Conn {
+    pub fn new(stream: Box<dyn ClientSocket>, stats: Arc<ConnStats>, now_ms: i64) -> Conn {
         let ip = stats.peer.ip();
         Conn {
             stream,

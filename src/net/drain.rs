@@ -1,6 +1,7 @@
 //! What the pipeline has left for this worker: first what fired and what was answered, in the
-//! order of the transactions, then whatever that lets go. Always before a read is evaluated under
-//! the same hold of the lock, so that an event precedes every reply that can show its change.
+//! order of the transactions, then, when the inbox is empty, whatever that lets go. Always before
+//! a read is evaluated under the same hold of the lock, so that an event precedes every reply that
+//! can show its change.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,10 +24,11 @@ impl Worker {
     /// Empties the inbox. Needs the shared lock; leaves the connections that have new output in
     /// the dirty list.
     pub(super) fn drain(self: &Rc<Self>, replica: &Replica, now: Now) {
+        let mut answered = Vec::new();
         for mail in self.shared.inboxes[self.index].take() {
             match mail {
                 WorkerMail::Effects { fired, effects } => {
-                    self.effects(replica, &fired, effects, now);
+                    self.effects(&fired, effects, now, &mut answered);
                 }
                 WorkerMail::Serve(serving) => self.start_serving(serving),
                 WorkerMail::StopServing(next) => self.stop_serving(next),
@@ -37,20 +39,26 @@ impl Worker {
                 }
             }
         }
+        // Not before: the replica shows all that was in the inbox, and what a parked read finds
+        // there must not come to its client in front of the events.
+        for conn in answered {
+            self.let_go(replica, &conn, now);
+        }
     }
 
+    /// Leaves the connections that had a reply in `answered`.
     fn effects(
         self: &Rc<Self>,
-        replica: &Replica,
         fired: &Arc<Vec<Fired>>,
         effects: WorkerEffects,
         now: Now,
+        answered: &mut Vec<Rc<Conn>>,
     ) {
         let mut next_fired = 0;
         for item in &effects.items {
             self.fire(&fired[next_fired..item.fired_before]);
             next_fired = item.fired_before;
-            self.item(replica, &effects.bytes, item, now);
+            self.item(&effects.bytes, item, now, answered);
         }
         self.fire(&fired[next_fired..]);
     }
@@ -100,10 +108,12 @@ impl Worker {
         self.mark_dirty(conn);
     }
 
-    fn item(self: &Rc<Self>, replica: &Replica, bytes: &[u8], item: &Item, now: Now) {
+    fn item(self: &Rc<Self>, bytes: &[u8], item: &Item, now: Now, let_go: &mut Vec<Rc<Conn>>) {
         let is_past = self.is_past(item.conn);
         let answers = match &item.effect {
-            Effect::Reply { origin, .. } => Some(i64::from(origin.large_bytes)),
+            Effect::Reply { origin, .. } | Effect::Moved { origin } => {
+                Some(i64::from(origin.large_bytes))
+            }
             Effect::Opened { .. } | Effect::Refused => Some(0),
             Effect::Close => None,
         };
@@ -117,43 +127,9 @@ impl Worker {
             return;
         };
         match &item.effect {
-            Effect::Reply { frame, origin, op, zxid, failed, then_close } => {
-                let mut state = conn.state.borrow_mut();
-                let mut tally = self.tally.borrow_mut();
-                state.out.raw(&bytes[frame.clone()]);
-                state.lane.answered();
-                conn.stats.packets_sent(1);
-                tally.response((frame.len() - LENGTH_BYTES) as i64);
-                let answer = Answer {
-                    op: (!failed).then_some(*op),
-                    xid: origin.xid,
-                    zxid: *zxid,
-                    received_ms: origin.received_ms,
-                };
-                let latency_ms = answer.note(&conn, now);
-                match op {
-                    OpCode::Sync => tally.read_answered(latency_ms),
-                    _ => tally.update_answered(latency_ms),
-                }
-                if *then_close {
-                    state.close();
-                }
-                let mut watches = self.watches.borrow_mut();
-                let mut asks = self.asks.borrow_mut();
-                let mut desk = Desk {
-                    shared: &self.shared,
-                    replica: Some(replica),
-                    watches: &mut watches,
-                    asks: &mut asks,
-                    tally: &mut tally,
-                    in_pipeline: &self.in_pipeline,
-                    serving: self.serving(),
-                    now,
-                };
-                requests::unpark(&mut desk, &conn, &mut state);
-                if state.stalled {
-                    conn.signal();
-                }
+            Effect::Reply { .. } => {
+                self.reply(bytes, &item.effect, &conn, now);
+                let_go.push(Rc::clone(&conn));
             }
             Effect::Opened { slot, timeout_ms, new } => {
                 self.opened(&conn, slot, *timeout_ms, *new, now);
@@ -167,8 +143,59 @@ impl Worker {
                 }
             }
             Effect::Close => conn.state.borrow_mut().close(),
+            Effect::Moved { .. } => {
+                tracing::info!("Closing {}: its session has moved", conn.stats.peer);
+                conn.state.borrow_mut().close();
+            }
         }
         self.mark_dirty(&conn);
+    }
+
+    /// Puts a reply out. What its connection has parked goes on once all of the inbox is out.
+    fn reply(&self, bytes: &[u8], effect: &Effect, conn: &Conn, now: Now) {
+        let Effect::Reply { frame, origin, op, zxid, failed, then_close } = effect else { return };
+        let mut state = conn.state.borrow_mut();
+        let mut tally = self.tally.borrow_mut();
+        state.out.raw(&bytes[frame.clone()]);
+        state.lane.answered();
+        conn.stats.packets_sent(1);
+        tally.response((frame.len() - LENGTH_BYTES) as i64);
+        let answer = Answer {
+            op: (!failed).then_some(*op),
+            xid: origin.xid,
+            zxid: *zxid,
+            received_ms: origin.received_ms,
+        };
+        let latency_ms = answer.note(conn, now);
+        match op {
+            OpCode::Sync => tally.read_answered(latency_ms),
+            _ => tally.update_answered(latency_ms),
+        }
+        if *then_close {
+            state.close();
+        }
+    }
+
+    /// Whatever waited for the replies that a connection has had goes on.
+    fn let_go(&self, replica: &Replica, conn: &Rc<Conn>, now: Now) {
+        let mut state = conn.state.borrow_mut();
+        let mut watches = self.watches.borrow_mut();
+        let mut asks = self.asks.borrow_mut();
+        let mut tally = self.tally.borrow_mut();
+        let mut desk = Desk {
+            shared: &self.shared,
+            replica: Some(replica),
+            watches: &mut watches,
+            asks: &mut asks,
+            tally: &mut tally,
+            in_pipeline: &self.in_pipeline,
+            serving: self.serving(),
+            now,
+        };
+        requests::unpark(&mut desk, conn, &mut state);
+        if state.stalled {
+            conn.signal();
+        }
     }
 
     /// The session of the connection's handshake exists. `new`: the zxid that made it, and when

@@ -128,6 +128,13 @@ pub struct Inbox {
     pub(super) wake: Notify,
 }
 
+impl Inbox {
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.mail.lock().expect("nobody panics while holding it").is_empty()
+    }
+}
+
 /// One thing a worker must see to.
 pub enum WorkerMail {
     /// A batch has been applied.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::local_sessions::LocalSessions;
 use super::member::{outstanding_divisor, MemberView};
 use super::queues::{AskQueue, Inbox, WorkerMail};
+use super::seldom::Refused;
 use super::serving::{PipelineLoad, Serving};
 use super::stats::Registry;
 use super::words::Words;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub asks: AskQueue,
     pub inboxes: Vec<Inbox>,
     pub registry: Registry,
+    /// Whom `registry` has turned away, for the log.
+    pub refused: Refused,
     pub auth: Arc<Auth>,
     /// Asks the time; pure code is told it.
     pub clock: fn() -> Now,
@@ -130,6 +133,7 @@ impl Shared {
             asks: AskQueue::default(),
             inboxes: (0..workers).map(|_| Inbox::default()).collect(),
             registry: Registry::default(),
+            refused: Refused::default(),
             auth,
             clock,
             local_sessions: LocalSessions::new(settings.tick_ms),

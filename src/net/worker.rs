@@ -1,27 +1,31 @@
 //! One worker: a thread, its runtime, its connections, their watches.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::LocalSet;
+use tokio::time::{interval_at, MissedTickBehavior};
 
 use super::conn::{Conn, Event, Phase, State};
 use super::frames::{front, Front};
 use super::requests::{self, Dealt, Desk};
+use super::seldom::and_more;
 use super::serving::{InPipeline, Serving, Term};
 use super::shared::Shared;
+use super::socket::ClientSocket;
 use super::stats::{ConnStats, TooMany};
 use super::{handshake, listener, local_sessions};
 use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
+use crate::session::next_tick;
 use crate::types::{ConnId, Now};
 use crate::watch::WatchTable;
 
@@ -39,7 +43,7 @@ pub(super) struct Worker {
     term: Cell<Term>,
     /// Connections with smaller serials belong to terms that are over.
     first_serial: Cell<u64>,
-    conns: RefCell<HashMap<ConnId, Rc<Conn>>>,
+    conns: RefCell<BTreeMap<ConnId, Rc<Conn>>>,
     next_serial: Cell<u64>,
     dirty: RefCell<Vec<Rc<Conn>>>,
     scratch: RefCell<Vec<u8>>,
@@ -49,34 +53,43 @@ pub(super) struct Worker {
 pub fn run(shared: Arc<Shared>, index: usize, hash_seed: u64) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let worker = Rc::new(Worker {
-        shared,
-        index,
-        watches: RefCell::new(WatchTable::new(hash_seed)),
-        asks: RefCell::new(Vec::new()),
-        tally: RefCell::default(),
-        in_pipeline: InPipeline::default(),
-        serving: Cell::default(),
-        term: Cell::default(),
-        first_serial: Cell::new(1),
-        conns: RefCell::new(HashMap::new()),
-        next_serial: Cell::new(1),
-        dirty: RefCell::new(Vec::new()),
-        scratch: RefCell::new(vec![0; limits::READ_BYTES_PER_WAKE_UP]),
-    });
+    let worker = Rc::new(Worker::new(shared, index, hash_seed));
     let local = LocalSet::new();
     runtime.block_on(local.run_until(worker.serve()));
     Ok(())
 }
 
 impl Worker {
+    /// A worker without connections.
+    pub fn new(shared: Arc<Shared>, index: usize, hash_seed: u64) -> Worker {
+        Worker {
+            shared,
+            index,
+            watches: RefCell::new(WatchTable::new(hash_seed)),
+            asks: RefCell::new(Vec::new()),
+            tally: RefCell::default(),
+            in_pipeline: InPipeline::default(),
+            serving: Cell::default(),
+            term: Cell::default(),
+            first_serial: Cell::new(1),
+            conns: RefCell::new(BTreeMap::new()),
+            next_serial: Cell::new(1),
+            dirty: RefCell::new(Vec::new()),
+            scratch: RefCell::new(vec![0; limits::READ_BYTES_PER_WAKE_UP]),
+        }
+    }
+
     /// Sees to the inbox and to idle connections until the server stops.
     async fn serve(self: Rc<Self>) {
         let mut sweep = tokio::time::interval(Duration::from_millis(limits::SWEEP_MS));
+        let mut ticks = self.ticks();
         while !self.shared.is_hanging_up() {
             tokio::select! {
                 () = self.shared.inboxes[self.index].wake.notified() => self.turn(),
                 _ = sweep.tick() => self.sweep(),
+                _ = ticks.tick(), if self.index == 0 => {
+                    local_sessions::expire(&self.shared, (self.shared.clock)().mono_ms);
+                }
             }
         }
         self.turn();
@@ -85,8 +98,20 @@ impl Worker {
         }
     }
 
+    /// The moments at which local sessions may end: just behind each multiple of the tick. A check
+    /// that is late lengthens their lives.
+    fn ticks(&self) -> tokio::time::Interval {
+        let tick_ms = i64::from(self.shared.settings.tick_ms);
+        let now_ms = (self.shared.clock)().mono_ms;
+        let wait_ms = next_tick(now_ms, tick_ms) - now_ms + 1;
+        let first = tokio::time::Instant::now() + Duration::from_millis(wait_ms.unsigned_abs());
+        let mut ticks = interval_at(first, Duration::from_millis(tick_ms.unsigned_abs()));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks
+    }
+
     /// Drains the inbox under the lock, then writes.
-    fn turn(self: &Rc<Self>) {
+    pub(super) fn turn(self: &Rc<Self>) {
         let now = (self.shared.clock)();
         {
             let replica = self.shared.replica.read().expect("the pipeline aborts on a panic");
@@ -155,8 +180,32 @@ impl Worker {
         }
     }
 
+    /// Says that a connection was turned away, unless that has just been said.
+    fn refuse(&self, address: Option<IpAddr>, line: String) {
+        if let Some(unsaid) = self.shared.refused.one_more(address, Instant::now()) {
+            tracing::warn!("{line}{}", and_more(unsaid));
+        }
+    }
+
     /// Takes a new connection in, or turns it away without a byte.
     pub fn accepted(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr, now: Now) {
+        let keep_alive = self.shared.settings.tcp_keep_alive;
+        let socket = || {
+            let socket = listener::adopt(stream, keep_alive)?;
+            Ok(Box::new(socket) as Box<dyn ClientSocket>)
+        };
+        if let Some(conn) = self.take_in(socket, peer, now) {
+            tokio::task::spawn_local(Rc::clone(self).converse(conn));
+        }
+    }
+
+    /// Takes a new connection in, for somebody else to let go on.
+    pub(super) fn take_in(
+        &self,
+        socket: impl FnOnce() -> io::Result<Box<dyn ClientSocket>>,
+        peer: SocketAddr,
+        now: Now,
+    ) -> Option<Rc<Conn>> {
         let id = ConnId::new(self.index as u16, self.next_serial.get());
         self.next_serial.set(self.next_serial.get() + 1);
         let stats = Arc::new(ConnStats::new(id, peer, now.wall_ms));
@@ -169,23 +218,26 @@ impl Worker {
         match admitted {
             Ok(()) => {}
             Err(TooMany::FromAddress(max)) => {
-                tracing::warn!("Too many connections from /{} - max is {max}", peer.ip());
-                return;
+                let line = format!("Too many connections from /{} - max is {max}", peer.ip());
+                self.refuse(Some(peer.ip()), line);
+                return None;
             }
             Err(TooMany::Altogether(max)) => {
-                tracing::warn!("Too many connections - max is {max}, refusing {peer}");
-                return;
+                let line = format!("Too many connections - max is {max}, refusing {peer}");
+                self.refuse(None, line);
+                return None;
             }
         }
-        match listener::adopt(stream, settings.tcp_keep_alive) {
+        match socket() {
             Ok(stream) => {
                 let conn = Rc::new(Conn::new(stream, stats, now.mono_ms));
                 self.conns.borrow_mut().insert(id, Rc::clone(&conn));
-                tokio::task::spawn_local(Rc::clone(self).converse(conn));
+                Some(conn)
             }
             Err(e) => {
                 tracing::warn!("Closing {peer}: its socket can't be set up: {e}");
                 self.shared.registry.remove(&stats);
+                None
             }
         }
     }
@@ -193,29 +245,35 @@ impl Worker {
     /// One connection's life.
     async fn converse(self: Rc<Self>, conn: Rc<Conn>) {
         while !conn.state.borrow().is_finished() {
-            match poll_fn(|cx| conn.poll_event(cx)).await {
-                Event::Signal => {
-                    self.go_on(&conn);
-                    conn.flush_if_writable();
-                }
-                Event::Readable => self.read(&conn),
-                Event::Writable => {
-                    conn.flush();
-                    self.go_on(&conn);
-                }
-            }
+            let event = poll_fn(|cx| conn.poll_event(cx)).await;
+            self.happen(&conn, event);
         }
         self.part(&conn);
     }
 
-    fn part(&self, conn: &Rc<Conn>) {
+    /// Lets a connection go on.
+    pub(super) fn happen(self: &Rc<Self>, conn: &Rc<Conn>, event: Event) {
+        match event {
+            Event::Signal => {
+                self.go_on(conn);
+                conn.flush_if_writable();
+            }
+            Event::Readable => self.read(conn),
+            Event::Writable => {
+                conn.flush();
+                self.go_on(conn);
+            }
+        }
+    }
+
+    pub(super) fn part(&self, conn: &Rc<Conn>) {
         let id = conn.stats.id;
         self.conns.borrow_mut().remove(&id);
         self.watches.borrow_mut().drop_conn(id);
         self.shared.registry.remove(&conn.stats);
         let dead = matches!(conn.state.borrow().phase, Phase::Dead);
         if !dead {
-            listener::hang_up(&conn.stream);
+            conn.stream.hang_up();
         }
     }
 
@@ -385,11 +443,8 @@ impl Worker {
 
     /// Closes connections that have said nothing for too long (Apache's NIO expiry queue, with
     /// its buckets of ten seconds).
-    fn sweep(self: &Rc<Self>) {
+    pub(super) fn sweep(self: &Rc<Self>) {
         let now = (self.shared.clock)();
-        if self.index == 0 {
-            local_sessions::expire(&self.shared, now.mono_ms);
-        }
         let bucket = self.shared.settings.sessionless_timeout_ms.max(1);
         for conn in self.conns.borrow().values() {
             let mut state = conn.state.borrow_mut();

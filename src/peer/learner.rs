@@ -15,11 +15,12 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, Touched};
-use jute::txn::TxnHeader;
+use jute::txn::{Txn, TxnHeader, TxnRecord};
 use jute::{Decode, Encode, ErrorCode, OpCode, Reader};
 
+use super::primary::has_left;
 use super::wire;
-use crate::pipeline::{self, Batch, Entry, Origin, Outcome, Request, SessionEffect};
+use crate::pipeline::{self, Batch, Entry, Origin, Outcome, Request, SessionEffect, Unreadable};
 use crate::session::SessionSlot;
 use crate::types::{ConnId, LoggedTxn, Now, SessionId};
 
@@ -43,6 +44,8 @@ struct Pending {
     op: OpCode,
     timeout_ms: i32,
     wait: Wait,
+    /// What the client hears in place of the leader's error, which can't know it.
+    error: Option<ErrorCode>,
 }
 
 enum Wait {
@@ -52,6 +55,8 @@ enum Wait {
     Sync { path: Bytes },
     /// For nothing but its turn.
     Refused(ErrorCode),
+    /// The same, by this server's own ACLs.
+    Denied(ErrorCode),
 }
 
 struct Resuming {
@@ -72,23 +77,34 @@ impl Learner {
     }
 
     /// Takes a write or sync in: what to send to the leader, and what can be answered at once.
-    /// What can't be parsed never leaves this server: it would be no transaction there.
-    pub fn write(&mut self, request: Request) -> (Option<Bytes>, Option<Entry>) {
-        let body = &request.body;
-        let wait = match pipeline::check_body(request.op, body) {
-            Err(code) => Wait::Refused(code),
-            // The leader knows nothing of the session and could only say that it has expired.
-            Ok(()) if request.is_local && pipeline::may_make_ephemerals(request.op, body) => {
-                Wait::Refused(ErrorCode::EphemeralOnLocalSession)
+    /// The bytes of what can't be parsed never leave this server. Nor does what is `denied`.
+    pub fn write(
+        &mut self,
+        mut request: Request,
+        denied: Option<ErrorCode>,
+    ) -> (Option<Bytes>, Option<Entry>) {
+        // The leader knows nothing of the session and can only say that it has expired.
+        let ephemeral =
+            request.is_local && pipeline::may_make_ephemerals(request.op, &request.body);
+        let error = ephemeral.then_some(ErrorCode::EphemeralOnLocalSession);
+        let left = self.slots.get(&request.session).is_some_and(|slot| has_left(slot, &request));
+        let wait = match (pipeline::check_body(request.op, &request.body), denied) {
+            _ if left => Wait::Refused(ErrorCode::SessionMoved),
+            (Err(Unreadable::Refused), _) => Wait::Refused(ErrorCode::MarshallingError),
+            (Err(Unreadable::Logged), _) => {
+                // One without operations and without an end: no leader can read that either.
+                request.body = Bytes::new();
+                Wait::Txn
             }
-            Ok(()) if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
-            Ok(()) => Wait::Txn,
+            (Ok(()), Some(code)) => Wait::Denied(code),
+            _ if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
+            _ => Wait::Txn,
         };
         let packet = match wait {
-            Wait::Refused(_) => None,
+            Wait::Refused(_) | Wait::Denied(_) => None,
             _ => Some(request_packet(&request)),
         };
-        self.pend(&request, wait);
+        self.pend(&request, wait, error);
         (packet, self.next_refused())
     }
 
@@ -107,7 +123,7 @@ impl Learner {
         };
         self.slots.insert(slot.id(), slot);
         let packet = request_packet(&request);
-        self.pend(&request, Wait::Txn);
+        self.pend(&request, Wait::Txn, None);
         packet
     }
 
@@ -195,7 +211,7 @@ impl Learner {
         self.pending.len()
     }
 
-    fn pend(&mut self, request: &Request, wait: Wait) {
+    fn pend(&mut self, request: &Request, wait: Wait, error: Option<ErrorCode>) {
         self.pending.push_back(Pending {
             session: request.session,
             cxid: request.cxid,
@@ -203,6 +219,7 @@ impl Learner {
             op: request.op,
             timeout_ms: request.session_timeout_ms,
             wait,
+            error,
         });
     }
 
@@ -228,10 +245,16 @@ impl Learner {
             _ => SessionEffect::None,
         };
         let op = asked_here.as_ref().map(|asked| asked.op).or(kind).unwrap_or(OpCode::Ping);
+        let error = asked_here.as_ref().and_then(|asked| asked.error);
+        let record = match error {
+            // It changes nothing, whatever it says.
+            Some(code) if header.kind == Txn::Error(0).kind() => failure(header, code),
+            _ => txn.bytes,
+        };
         Entry {
             origin: asked_here.and_then(|asked| asked.origin),
             op,
-            outcome: Outcome::Txn { zxid: txn.zxid, record: txn.bytes, effect },
+            outcome: Outcome::Txn { zxid: txn.zxid, record, effect },
         }
     }
 
@@ -248,9 +271,13 @@ impl Learner {
     }
 
     fn next_refused(&mut self) -> Option<Entry> {
-        let Wait::Refused(code) = self.pending.front()?.wait else { return None };
+        let outcome = match self.pending.front()?.wait {
+            Wait::Refused(code) => Outcome::Refused(code),
+            Wait::Denied(code) => Outcome::Denied(code),
+            Wait::Txn | Wait::Sync { .. } => return None,
+        };
         let Pending { origin, op, .. } = self.pending.pop_front()?;
-        Some(Entry { origin, op, outcome: Outcome::Refused(code) })
+        Some(Entry { origin, op, outcome })
     }
 
     fn open(&mut self, session: SessionId, timeout_ms: i32, now: Now) -> Arc<SessionSlot> {
@@ -260,6 +287,11 @@ impl Learner {
         slot.touch(now.mono_ms);
         Arc::clone(slot)
     }
+}
+
+/// A transaction that failed with `code`.
+fn failure(header: TxnHeader, code: ErrorCode) -> Bytes {
+    TxnRecord { header, txn: Txn::Error(code.code()), digest: None }.to_bytes().into()
 }
 
 /// A write or sync as the leader gets it. createSession's body is the timeout.
@@ -276,4 +308,78 @@ pub(super) fn request_packet(request: &Request) -> Bytes {
         body,
     };
     wire::packet_of(PacketType::Request, -1, &forwarded.to_bytes(), &request.identities)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Zxid;
+
+    const OURS: SessionId = SessionId(7);
+
+    fn learner() -> Learner {
+        Learner::new(1, Now { mono_ms: 0, wall_ms: 0 })
+    }
+
+    fn request(op: OpCode, body: Vec<u8>, is_local: bool) -> Request {
+        Request {
+            session: OURS,
+            cxid: 3,
+            origin: None,
+            op,
+            body: body.into(),
+            identities: Arc::from([]),
+            is_local,
+            session_timeout_ms: 0,
+        }
+    }
+
+    /// create of an ephemeral.
+    fn ephemeral() -> Vec<u8> {
+        let mut w = jute::Writer::new();
+        w.buffer(Some(b"/e"));
+        w.buffer(None);
+        w.i32(0);
+        w.i32(1);
+        w.into_vec()
+    }
+
+    fn failed(code: ErrorCode) -> LoggedTxn {
+        let txn = Txn::Error(code.code());
+        let header = TxnHeader { client_id: 7, cxid: 3, zxid: 9, time_ms: 0, kind: txn.kind() };
+        LoggedTxn { zxid: Zxid(9), bytes: failure(header, code) }
+    }
+
+    #[test]
+    fn what_cannot_be_parsed_stays_here_and_a_multi_fails_in_its_turn() {
+        let mut learner = learner();
+        let (packet, refused) = learner.write(request(OpCode::Create, vec![0, 0], false), None);
+        assert!(packet.is_none());
+        let refused = refused.expect("nothing is in front of it");
+        assert!(matches!(refused.outcome, Outcome::Refused(ErrorCode::MarshallingError)));
+        // An operation that there is none of, so that nothing behind it can be read.
+        let unreadable = [vec![0; 5], vec![0xee; 99]].concat();
+        let (packet, refused) = learner.write(request(OpCode::Multi, unreadable, false), None);
+        assert!(refused.is_none(), "its transaction is waited for");
+        let packet = packet.expect("the leader hears of it");
+        assert!(!packet.windows(2).any(|bytes| bytes == [0xee; 2]), "but gets none of its bytes");
+    }
+
+    #[test]
+    fn the_client_of_a_local_session_hears_why_it_may_have_no_ephemeral() {
+        for (is_local, heard) in
+            [(true, ErrorCode::EphemeralOnLocalSession), (false, ErrorCode::SessionExpired)]
+        {
+            let mut learner = learner();
+            let (packet, _) = learner.write(request(OpCode::Create, ephemeral(), is_local), None);
+            assert!(packet.is_some(), "the leader gives it its zxid");
+            let now = Now { mono_ms: 1, wall_ms: 1 };
+            let batch = learner.committed(vec![failed(ErrorCode::SessionExpired)], now);
+            let Outcome::Txn { zxid, record, .. } = &batch.entries[0].outcome else {
+                panic!("a transaction")
+            };
+            let record = TxnRecord::from_bytes(record).expect("a record");
+            assert_eq!((*zxid, record.txn), (Zxid(9), Txn::Error(heard.code())));
+        }
+    }
 }

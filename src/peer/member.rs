@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, Touched};
-use jute::{Decode, Encode, OpCode};
+use jute::{Decode, Encode, ErrorCode, OpCode};
 
 use super::learner::Learner;
 use super::primary::{Primary, View};
 use super::{wire, Due, Duty, Output, Peer};
-use crate::pipeline::{Ask, Batch, Entry, Outcome, Request, SessionEffect};
+use crate::pipeline::{self, Ask, Batch, Entry, Outcome, Request, SessionEffect};
 use crate::session::Owner;
 use crate::types::{LoggedTxn, Now, SessionId, Sid, Zxid};
 use crate::zab::{self, LinkId, Packet, Role};
@@ -62,12 +62,16 @@ impl Peer {
     }
 
     /// A learner's client asks: the leader must hear of it.
-    pub(super) fn forward(&mut self, ask: Ask) {
+    pub(super) fn forward(&mut self, view: View<'_>, ask: Ask) {
+        let denied = match &ask {
+            Ask::Write(request) => self.denied(view, request),
+            Ask::Upgrade(_) | Ask::Resume { .. } => None,
+        };
         let (Duty::Learner(learner), Some(zab)) = (&mut self.duty, &mut self.zab) else { return };
         match ask {
             Ask::Write(request) => {
                 let is_sync = request.op == OpCode::Sync;
-                let (packet, refused) = learner.write(request);
+                let (packet, refused) = learner.write(request, denied);
                 match packet {
                     Some(packet) if is_sync => zab.sync_with_leader(packet),
                     Some(packet) => zab.send_to_leader(packet),
@@ -81,6 +85,14 @@ impl Peer {
                 zab.revalidate_with_leader(session, packet);
             }
         }
+    }
+
+    /// Why this member need not ask anybody else about a write of its own client.
+    pub(super) fn denied(&self, view: View<'_>, request: &Request) -> Option<ErrorCode> {
+        if !self.options.eager_acl_check || self.zab.is_none() {
+            return None;
+        }
+        pipeline::denied(view.replica, &self.auth, request)
     }
 
     fn take_role(&mut self, view: View<'_>, role: Role) {
@@ -175,9 +187,7 @@ impl Peer {
             is_local: false,
             session_timeout_ms,
         };
-        if let Duty::Primary(primary) = &mut self.duty {
-            primary.write(view, &request, Owner::Learner(sid));
-        }
+        self.write(view, &request, Owner::Learner(sid));
         Some(())
     }
 

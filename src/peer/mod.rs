@@ -19,6 +19,7 @@ mod learner;
 mod member;
 mod primary;
 mod reaper;
+mod reconfig;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -35,6 +36,7 @@ use growth::Growth;
 use learner::Learner;
 use primary::{Primary, View};
 pub use reaper::ReaperOptions;
+pub use reconfig::ReadChange;
 
 /// Settings of a peer.
 #[derive(Debug, Clone)]
@@ -49,8 +51,12 @@ pub struct PeerOptions {
     pub snap_bytes: u64,
     /// `localSessionsEnabled`: a learner may ask for sessions that only it knows.
     pub local_sessions: bool,
+    /// `enableEagerACLCheck`: a member refuses its clients' writes by its own replica's ACLs.
+    pub eager_acl_check: bool,
     /// The top byte of the ids of sessions made here.
     pub session_id_byte: u8,
+    /// What a reconfig would make of the members; `None` on a server without any.
+    pub read_change: Option<ReadChange>,
     /// Whatever is random here comes from this.
     pub seed: u64,
 }
@@ -248,6 +254,11 @@ impl Peer {
         }
     }
 
+    /// What a member's core has noted for metrics since the last call.
+    pub fn take_marks(&mut self) -> Vec<zab::Mark> {
+        self.zab.as_mut().map(|zab| zab.take_marks()).unwrap_or_default()
+    }
+
     fn handle_ask(&mut self, view: View<'_>, ask: Ask) {
         match (&mut self.duty, ask) {
             // Who asked is being hung up on.
@@ -258,11 +269,28 @@ impl Peer {
             (Duty::Primary(_), Ask::Write(request)) if request.op == jute::OpCode::Sync => {
                 self.sync_here(view.now, request);
             }
-            (Duty::Primary(primary), Ask::Write(request)) => {
-                primary.write(view, &request, Owner::Here);
-            }
+            (Duty::Primary(_), Ask::Write(request)) => self.write(view, &request, Owner::Here),
             (Duty::Primary(primary), Ask::Upgrade(slot)) => primary.upgrade(view, slot),
-            (Duty::Learner(_), ask) => self.forward(ask),
+            (Duty::Learner(_), ask) => self.forward(view, ask),
+        }
+    }
+
+    /// Judges a write of a client, here or at a learner.
+    fn write(&mut self, view: View<'_>, request: &Request, owner: Owner) {
+        let reconfig = match request.op {
+            jute::OpCode::Reconfig => self.check_reconfig(&request.body),
+            _ => Ok(()),
+        };
+        // A learner has asked its own replica before.
+        let denied = match owner {
+            Owner::Here => self.denied(view, request),
+            Owner::Learner(_) => None,
+        };
+        if let Duty::Primary(primary) = &mut self.duty {
+            match denied {
+                Some(code) => primary.deny(request, code),
+                None => primary.write(view, request, owner, reconfig),
+            }
         }
     }
 

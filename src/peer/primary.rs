@@ -63,8 +63,15 @@ impl Primary {
         primary
     }
 
-    /// Judges a write. `owner` is who serves the session's client.
-    pub fn write(&mut self, view: View<'_>, request: &Request, owner: Owner) {
+    /// Judges a write. `owner` is who serves the session's client; `reconfig` is what the ensemble
+    /// has against it if it is one.
+    pub fn write(
+        &mut self,
+        view: View<'_>,
+        request: &Request,
+        owner: Owner,
+        reconfig: Result<(), ErrorCode>,
+    ) {
         let View { now, replica } = view;
         let effect = match request.op {
             OpCode::CreateSession => self.open_session(now, request, owner),
@@ -74,14 +81,23 @@ impl Primary {
             }
             _ => SessionEffect::None,
         };
-        let is_local = request.is_local || self.is_foreign_local(request);
-        let session = if is_local { Ok(()) } else { self.check_session(request, owner) };
-        let cx = Context { replica, auth: &self.auth, now, session, is_local };
+        let (session, ephemerals) = match request.is_local {
+            true => (Ok(()), Err(ErrorCode::EphemeralOnLocalSession)),
+            // Its own server knows better why, and tells its client.
+            false if self.is_foreign_local(request) => (Ok(()), Err(ErrorCode::SessionExpired)),
+            false => (self.check_session(request, owner), Ok(())),
+        };
+        let cx = Context { replica, auth: &self.auth, now, session, ephemerals, reconfig };
         self.prep.prepare(&cx, request, effect, &mut self.batch);
         if request.op == OpCode::CloseSession {
             self.sessions.mark_closing(request.session);
             self.closing.push((self.prep.last_zxid(), request.session));
         }
+    }
+
+    /// Answers a write of this server's client that never becomes a transaction.
+    pub fn deny(&mut self, request: &Request, code: ErrorCode) {
+        self.batch.push(request.origin, request.op, Outcome::Denied(code));
     }
 
     /// A client of this server takes its session up again.
@@ -194,7 +210,15 @@ impl Primary {
     /// and needs none.
     fn check_session(&mut self, request: &Request, owner: Owner) -> Result<(), ErrorCode> {
         match self.sessions.check_owner(request.session, owner) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let slot = self.sessions.slot(request.session);
+                let left = slot.is_some_and(|slot| has_left(slot, request));
+                if left {
+                    Err(ErrorCode::SessionMoved)
+                } else {
+                    Ok(())
+                }
+            }
             Err(OwnerError::Moved) => Err(ErrorCode::SessionMoved),
             Err(OwnerError::Unknown | OwnerError::Closing) => Err(ErrorCode::SessionExpired),
         }
@@ -232,7 +256,7 @@ impl Primary {
             is_local: false,
             session_timeout_ms,
         };
-        self.write(view, &request, Owner::Here);
+        self.write(view, &request, Owner::Here, Ok(()));
     }
 
     /// Ephemerals whose session is unknown (as after a change of `extendedTypesEnabled`) would
@@ -244,5 +268,14 @@ impl Primary {
         for session in orphans {
             self.own_write(view, session, OpCode::CloseSession, &[], 0);
         }
+    }
+}
+
+/// Whether the session's client has come back by another connection since this one was read from.
+/// What it sends from there may be done already; this must not come after it.
+pub(super) fn has_left(slot: &SessionSlot, request: &Request) -> bool {
+    match (request.origin, slot.conn()) {
+        (Some(origin), Some(serving)) => origin.conn != serving,
+        _ => false,
     }
 }

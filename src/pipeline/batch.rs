@@ -34,6 +34,8 @@ pub enum Outcome {
     Txn { zxid: Zxid, record: Bytes, effect: SessionEffect },
     /// Refused before it took a zxid.
     Refused(ErrorCode),
+    /// Refused by this member's own ACLs; its answer names no zxid.
+    Denied(ErrorCode),
     /// A sync: all that was committed before it is in front of it. `body` is the request's.
     Synced { body: Bytes },
     /// A session goes on with another connection. `replaces` is the one it had here before.

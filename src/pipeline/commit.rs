@@ -65,6 +65,8 @@ pub enum Effect {
     Refused,
     /// Its session is gone, or has moved to another connection.
     Close,
+    /// A write's answer is that its session is another server's by now: an end without a word.
+    Moved { origin: Origin },
 }
 
 /// Applies `batch` in order. `on_applied` is told of every transaction and what it did.
@@ -112,14 +114,23 @@ impl Run {
                 on_applied(&record, &applied);
                 self.session_effect(entry, effect, *zxid);
                 let failed = applied.err != 0 && !matches!(record.txn, Txn::Multi(_));
-                if let (Some(origin), false) = (entry.origin, entry.op == OpCode::CreateSession) {
+                let asked_by = entry.origin.filter(|_| entry.op != OpCode::CreateSession);
+                if let Some(origin) = asked_by.filter(|_| has_moved(&record.txn)) {
+                    self.push(origin.conn, Effect::Moved { origin });
+                } else if let Some(origin) = asked_by {
                     self.reply(entry, origin, *zxid, failed, |w| {
                         let txn = &record.txn;
                         reply::applied(w, origin.xid, *zxid, entry.op, txn, &applied);
                     });
                 }
             }
+            Outcome::Refused(ErrorCode::SessionMoved) => {
+                if let Some(origin) = entry.origin {
+                    self.push(origin.conn, Effect::Moved { origin });
+                }
+            }
             Outcome::Refused(code) => self.refused(entry, *code, replica.last_zxid()),
+            Outcome::Denied(code) => self.refused(entry, *code, Zxid::ZERO),
             Outcome::Synced { body } => self.synced(entry, body, replica.last_zxid()),
             Outcome::Resumed { slot, conn, timeout_ms, replaces } => {
                 if let Some(old) = *replaces {
@@ -187,6 +198,15 @@ impl Run {
     fn push(&mut self, conn: ConnId, effect: Effect) {
         let item = Item { fired_before: self.fired.len(), conn, effect };
         self.workers[conn.worker()].items.push(item);
+    }
+}
+
+/// Whether a write failed because its session is served elsewhere, in a multi too.
+fn has_moved(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Error(code) => *code == ErrorCode::SessionMoved.code(),
+        Txn::Multi(parts) => parts.iter().any(has_moved),
+        _ => false,
     }
 }
 
@@ -276,6 +296,17 @@ mod tests {
         let worker = &effects.workers[0];
         let Effect::Reply { frame, .. } = &worker.items[2].effect else { panic!("a reply") };
         assert_eq!(&worker.bytes[frame.clone()][20..], &body[..], "its path comes back");
+    }
+
+    #[test]
+    fn who_writes_on_a_connection_that_its_session_has_left_hears_nothing() {
+        let moved = || Txn::Error(ErrorCode::SessionMoved.code());
+        for failed in [moved(), Txn::Multi(vec![Txn::Error(0), moved()])] {
+            let outcome = txn(1, record(1, OURS, failed), SessionEffect::None);
+            let effects = run(vec![entry(origin(1), OpCode::SetData, outcome)]);
+            let items = &effects.workers[0].items;
+            assert!(matches!(items[..], [Item { conn: CONN, effect: Effect::Moved { .. }, .. }]));
+        }
     }
 
     #[test]

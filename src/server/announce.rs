@@ -10,7 +10,12 @@ type Line = (Severity, String);
 pub(super) fn configuration(config: &Config, conf: &Conf, words: &Whitelist) {
     let parts = [
         of_file(config),
-        vec![info("Starting server")],
+        vec![info(match config.role() {
+            config::Role::Standalone => "Starting server".to_owned(),
+            config::Role::Ensemble => {
+                format!("Starting quorum peer, myid={}", my_id(config))
+            }
+        })],
         of_auth(config),
         of_storage(config),
         of_sessions(config, conf),
@@ -19,9 +24,48 @@ pub(super) fn configuration(config: &Config, conf: &Conf, words: &Whitelist) {
     parts.into_iter().flatten().for_each(tell);
 }
 
-/// The server takes writes: scripts know it by these lines.
-pub(super) fn serving(config: &Config) {
-    of_pipeline(config).into_iter().for_each(tell);
+/// The threads run. A standalone server takes writes from now on; a member says so whenever it
+/// begins to lead ([`Primary`]).
+pub(super) fn running(config: &Config) {
+    if config.role() == config::Role::Standalone {
+        Primary::of(config).begins();
+    }
+    tell(info("ZooKeeper audit is disabled."));
+}
+
+/// What a server says when it begins to take writes: scripts know it by these lines.
+#[derive(Debug, Clone, Default)]
+pub struct Primary(Vec<String>);
+
+impl Primary {
+    /// In force by this configuration (Apache's `PrepRequestProcessor` and `ContainerManager`).
+    pub(super) fn of(config: &Config) -> Primary {
+        let tree = &config.tree;
+        Primary(vec![
+            format!(
+                "PrepRequestProcessor (sid:{}) started, reconfigEnabled={}",
+                my_id(config),
+                config.ensemble.reconfig_enabled
+            ),
+            format!(
+                "Using checkIntervalMs={} maxPerMinute={} maxNeverUsedIntervalMs={}",
+                tree.container_check_interval_ms,
+                tree.container_max_per_minute,
+                tree.container_max_never_used_ms
+            ),
+        ])
+    }
+
+    /// It does now.
+    pub(super) fn begins(&self) {
+        self.0.iter().for_each(|line| tell(info(line)));
+    }
+}
+
+/// A member's number, 0 of a standalone server.
+fn my_id(config: &Config) -> i64 {
+    let alone = config.role() == config::Role::Standalone;
+    config.ensemble.my_id.filter(|_| !alone).map_or(0, |sid| sid.0)
 }
 
 fn tell((severity, line): Line) {
@@ -166,26 +210,6 @@ fn of_connections(config: &Config, words: &Whitelist) -> Vec<Line> {
     lines
 }
 
-/// Apache's `PrepRequestProcessor`, `ContainerManager` and `ZKAuditProvider`.
-fn of_pipeline(config: &Config) -> Vec<Line> {
-    let tree = &config.tree;
-    let sid = config.ensemble.my_id.map_or(0, |sid| sid.0);
-    let sid = if config.role() == config::Role::Standalone { 0 } else { sid };
-    vec![
-        info(format!(
-            "PrepRequestProcessor (sid:{sid}) started, reconfigEnabled={}",
-            config.ensemble.reconfig_enabled
-        )),
-        info(format!(
-            "Using checkIntervalMs={} maxPerMinute={} maxNeverUsedIntervalMs={}",
-            tree.container_check_interval_ms,
-            tree.container_max_per_minute,
-            tree.container_max_never_used_ms
-        )),
-        info("ZooKeeper audit is disabled."),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::{expect, Expect};
@@ -211,7 +235,7 @@ mod tests {
             of_storage(&config),
             of_sessions(&config, &conf),
             of_connections(&config, &words),
-            of_pipeline(&config),
+            Primary::of(&config).0.into_iter().map(info).collect(),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -258,7 +282,6 @@ mod tests {
                 The list of enabled four letter word commands is : [[srvr]]
                 PrepRequestProcessor (sid:0) started, reconfigEnabled=false
                 Using checkIntervalMs=60000 maxPerMinute=10000 maxNeverUsedIntervalMs=0
-                ZooKeeper audit is disabled.
             "#]],
         );
     }
@@ -300,7 +323,6 @@ mod tests {
                 The list of enabled four letter word commands is : [[mntr, ruok, srvr]]
                 PrepRequestProcessor (sid:0) started, reconfigEnabled=true
                 Using checkIntervalMs=60000 maxPerMinute=10000 maxNeverUsedIntervalMs=0
-                ZooKeeper audit is disabled.
             "#]],
         );
     }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use jute::txn::{Txn, TxnRecord};
 
 use crate::metrics::{top_namespace, Tally};
-use crate::net::Shared;
+use crate::net::{Serving, Shared};
 use crate::pipeline::Ask;
 use crate::tree::Applied;
 use crate::types::Now;
+use crate::zab::{Mark, SyncMode};
 
 /// The pipeline thread's side of the metrics.
 pub(super) struct Count {
@@ -26,9 +27,18 @@ impl Count {
         Count { shared, force_sync, tally: Tally::default() }
     }
 
-    /// What stands in front of prep.
+    /// Whether what is asked for here is another server's to prepare.
+    fn forwards(&self) -> bool {
+        matches!(self.shared.serving(), Serving::Follower | Serving::Observer)
+    }
+
+    /// What stands in front of prep, or of the way to the leader's.
     pub fn asked(&self, asks: &[Ask], now: Now) {
         let metrics = &self.shared.metrics;
+        if self.forwards() {
+            metrics.learner_request_processor_queue_size.add(asks.len() as i64);
+            return;
+        }
         metrics.prep_processor_queue_size.add(asks.len() as i64);
         metrics.prep_processor_request_queued.add(asks.len() as i64);
         let origins = asks.iter().filter_map(|ask| match ask {
@@ -42,7 +52,9 @@ impl Count {
 
     /// Prep has noted so many more changes that wait to be applied.
     pub fn prepared(&self, changes: usize) {
-        self.shared.metrics.outstanding_changes_queued.add(changes as i64);
+        if !self.forwards() {
+            self.shared.metrics.outstanding_changes_queued.add(changes as i64);
+        }
     }
 
     /// Quotas have refused so many operations; what is below one top-level path adds up, as in
@@ -57,9 +69,26 @@ impl Count {
         }
     }
 
+    /// What a leader's core has noted.
+    pub fn marked(&self, marks: &[Mark], now: Now) {
+        let metrics = &self.shared.metrics;
+        for mark in marks {
+            match *mark {
+                Mark::Sync { mode, ended, in_progress } => {
+                    metrics.learner_syncs(mode == SyncMode::Snap, ended, in_progress as i64);
+                }
+                Mark::Acked { sid, made_wall_ms } => {
+                    metrics.acked_by(sid.0, now.wall_ms - made_wall_ms);
+                }
+            }
+        }
+    }
+
     /// Prep has found all ephemerals of a session that is being closed.
     pub fn closed_session(&self, took_ms: i64) {
-        self.shared.metrics.close_session_prep_time.add(took_ms);
+        if !self.forwards() {
+            self.shared.metrics.close_session_prep_time.add(took_ms);
+        }
     }
 
     /// So many sessions have been silent for too long.
@@ -104,7 +133,9 @@ impl Count {
 
     /// So many changes are applied and no longer noted.
     pub fn retired(&self, changes: usize) {
-        self.shared.metrics.outstanding_changes_removed.add(changes as i64);
+        if !self.forwards() {
+            self.shared.metrics.outstanding_changes_removed.add(changes as i64);
+        }
     }
 
     /// Bytes written, as Apache's `DataTree.updateWriteStat` counts them.

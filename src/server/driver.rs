@@ -4,18 +4,19 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock;
 use super::count::Count;
 use super::member::Member;
-use super::snapshots::Snapshots;
+use super::options::ServerOptions;
+use super::platform::{Platform, Ports, SnapshotTaker};
+use super::recover::Recovered;
 use jute::OpCode;
 
-use crate::disk::RealDisk;
-use crate::net::{SessionDesk, Shared, WorkerMail};
+use crate::auth::Auth;
+use crate::net::{SessionDesk, Shared, Words, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
-use crate::session::{Bucket, SessionTable};
-use crate::storage::{ReceiveError, RecoveryRefused, StorageError, TxnLog};
+use crate::session::{Bucket, SessionIds, SessionTable};
+use crate::storage::{Dirs, ReceiveError, RecoveryRefused, StorageError, TxnLog};
 use crate::types::Now;
 use crate::zab;
 
@@ -26,7 +27,7 @@ const WATERMARK_MS: i64 = 100;
 
 /// Why the pipeline can't go on: what is on the disk is not to be trusted any more.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum DriverError {
+pub enum DriverError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     #[error(transparent)]
@@ -36,11 +37,12 @@ pub(super) enum DriverError {
 }
 
 /// What the pipeline thread owns.
-pub(super) struct Driver {
+pub struct Driver<P: Platform> {
     pub shared: Arc<Shared>,
     pub peer: Peer,
-    pub log: TxnLog<RealDisk>,
-    pub snapshots: Snapshots,
+    pub disk: P::Disk,
+    pub log: TxnLog<P::Disk>,
+    pub snapshots: P::Snapshots,
     /// Where the words ask for sessions.
     pub sessions: Arc<SessionDesk>,
     /// A sync that takes longer is worth a warning, ms.
@@ -49,46 +51,97 @@ pub(super) struct Driver {
     pub batch_max: usize,
     /// When the watermark was written last, monotonic ms.
     pub published_ms: i64,
-    pub count: Count,
+    pub(super) count: Count,
     /// What only a member of an ensemble has.
-    pub member: Option<Member>,
+    pub member: Option<Member<P::Ports>>,
 }
 
-impl Driver {
+impl<P: Platform> Driver<P> {
+    /// Puts a recovered server together. Nobody is served yet; a member of an ensemble gets its
+    /// [`Driver::member`] before it runs.
+    pub fn new(
+        disk: P::Disk,
+        dirs: &Dirs,
+        options: &ServerOptions,
+        recovered: Recovered,
+        snapshots: P::Snapshots,
+        (auth, words, sessions): (Arc<Auth>, Arc<dyn Words>, Arc<SessionDesk>),
+    ) -> Driver<P> {
+        let now = P::now();
+        let log = TxnLog::new(disk.clone(), &dirs.logs, options.log, recovered.last_logged);
+        // The wall clock, so that ids don't come again after a reboot.
+        let known = recovered.replica.sessions().map(|(id, _)| id);
+        let session_ids = SessionIds::new(options.peer.session_id_byte, now.wall_ms, known);
+        let (settings, auth_too) = (options.peer.clone(), Arc::clone(&auth));
+        let peer = match recovered.zab {
+            None => Peer::standalone(settings, auth_too, &recovered.replica, now),
+            Some(zab) => Peer::member(settings, auth_too, zab),
+        };
+        let shared = Arc::new(Shared::new(
+            options.net.clone(),
+            recovered.replica,
+            options.workers,
+            auth,
+            P::now,
+            session_ids,
+            Arc::new(recovered.metrics),
+            words,
+        ));
+        Driver {
+            count: Count::new(Arc::clone(&shared), options.log.force_sync),
+            shared,
+            peer,
+            disk,
+            log,
+            snapshots,
+            sessions,
+            published_ms: now.mono_ms,
+            fsync_warning_ms: options.fsync_warning_ms,
+            batch_max: options.batch_max,
+            member: None,
+        }
+    }
+
     /// Runs until the server stops, or until the log can't be trusted any more: then nothing is
     /// answered that was not on disk before.
     pub fn run(mut self) -> Result<(), DriverError> {
-        let mut asks: Vec<Ask> = Vec::new();
-        let mut events: Vec<zab::Event> = Vec::new();
         // A member begins its election; nobody would wake us for that.
         self.work()?;
         loop {
-            let term = self.shared.asks.take(&mut asks, &mut events, self.patience());
-            let stopping = self.shared.is_stopping();
-            if !events.is_empty() {
-                self.hear(&mut events);
-                self.work()?;
-            }
-            while !asks.is_empty() {
-                if self.shared.asks.term() != term {
-                    // Their connections were closed with the role. A new role must not do them.
-                    asks.clear();
-                    break;
-                }
-                let rest = asks.split_off(asks.len().min(self.batch_max));
-                self.ask(&mut asks);
-                asks = rest;
-                self.work()?;
-            }
-            self.tick();
-            self.sessions.answer(|| self.buckets());
-            self.work()?;
-            self.see_to_member()?;
-            self.publish_watermark()?;
+            let patience = self.patience();
+            let stopping = self.turn(patience)?;
             if stopping {
                 return self.finish();
             }
         }
+    }
+
+    /// Waits at most `patience` for something to do and does all there is. True: the server
+    /// stops.
+    pub fn turn(&mut self, patience: Duration) -> Result<bool, DriverError> {
+        let (mut asks, mut events) = (Vec::new(), Vec::new());
+        let term = self.shared.asks.take(&mut asks, &mut events, patience);
+        let stopping = self.shared.is_stopping();
+        if !events.is_empty() {
+            self.hear(&mut events);
+            self.work()?;
+        }
+        while !asks.is_empty() {
+            if self.shared.asks.term() != term {
+                // Their connections were closed with the role. A new role must not do them.
+                break;
+            }
+            let rest = asks.split_off(asks.len().min(self.batch_max));
+            self.ask(&mut asks);
+            asks = rest;
+            self.work()?;
+        }
+        self.tick();
+        self.sessions.answer(|| self.buckets());
+        self.work()?;
+        self.see_to_member()?;
+        self.publish_watermark()?;
+        Ok(stopping)
     }
 
     fn buckets(&self) -> Vec<Bucket> {
@@ -97,8 +150,9 @@ impl Driver {
 
     /// What has come from the other members.
     fn hear(&mut self, events: &mut Vec<zab::Event>) {
-        let now = clock::now();
+        let now = P::now();
         for event in events.drain(..) {
+            self.member().ports.heard(&event);
             self.tell_peer(now, Input::Zab(event));
         }
     }
@@ -110,7 +164,7 @@ impl Driver {
     }
 
     fn ask(&mut self, asks: &mut Vec<Ask>) {
-        let now = clock::now();
+        let now = P::now();
         let replica = self.shared.replica.read().expect("only this thread writes it");
         self.count.asked(asks, now);
         let changes_before = self.peer.outstanding_changes();
@@ -118,15 +172,14 @@ impl Driver {
             let closes = matches!(&ask, Ask::Write(request) if request.op == OpCode::CloseSession);
             self.peer.handle(now, &replica, Input::Ask(ask));
             if closes {
-                self.count.closed_session(clock::now().mono_ms - now.mono_ms);
+                self.count.closed_session(P::now().mono_ms - now.mono_ms);
             }
         }
         self.count.prepared(self.peer.outstanding_changes().saturating_sub(changes_before));
-        self.count.over_quota(self.peer.take_over_quota());
     }
 
     fn tick(&mut self) {
-        let now = clock::now();
+        let now = P::now();
         self.ask_oracle(now);
         if self.peer.poll_timeout().is_some_and(|at| now.mono_ms >= at) {
             let replica = self.shared.replica.read().expect("only this thread writes it");
@@ -139,10 +192,10 @@ impl Driver {
     }
 
     /// Does what the peer wants until it wants nothing more.
-    fn work(&mut self) -> Result<(), DriverError> {
+    pub fn work(&mut self) -> Result<(), DriverError> {
         loop {
             let mut durable = None;
-            let (began, mut txns) = (clock::now(), 0);
+            let (began, mut txns) = (P::now(), 0);
             while let Some(output) = self.poll() {
                 match output {
                     Output::Persist { step, upto } => {
@@ -158,12 +211,15 @@ impl Driver {
                     Output::Role(role) => self.take_role(role),
                 }
             }
+            // Prep has judged by now whatever has come, a learner's requests too.
+            self.count.over_quota(self.peer.take_over_quota());
+            self.count.marked(&self.peer.take_marks(), P::now());
             // On the wire before the disk: the others sync while this server does.
             self.send_off();
             let Some(upto) = durable else { return Ok(()) };
-            let syncing = clock::now();
+            let syncing = P::now();
             self.log.sync()?;
-            let synced = clock::now();
+            let synced = P::now();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
             self.note_acks(synced);
@@ -173,7 +229,7 @@ impl Driver {
 
     fn poll(&mut self) -> Option<Output> {
         let replica = self.shared.replica.read().expect("only this thread writes it");
-        self.peer.poll_output(clock::now(), &replica)
+        self.peer.poll_output(P::now(), &replica)
     }
 
     /// Warns of a slow disk in Apache's words (`FileTxnLog.commit`), down to the missing blank.
@@ -190,11 +246,12 @@ impl Driver {
 
     /// Applies a batch and leaves its effects with the workers before anybody can read it.
     fn commit(&mut self, batch: &Batch) {
+        P::applies(batch);
         self.note_commits(batch);
         let workers = self.shared.inboxes.len();
         let last_zxid = {
             let mut replica = self.shared.replica.write().expect("only this thread writes it");
-            let now = clock::now();
+            let now = P::now();
             let count = &mut self.count;
             let effects = commit(&mut replica, batch, workers, &mut |record, applied| {
                 count.applied(record, applied, now);
@@ -214,7 +271,7 @@ impl Driver {
             inbox.ring();
         }
         let changes_before = self.peer.outstanding_changes();
-        self.tell_peer(clock::now(), Input::Applied { zxid: last_zxid });
+        self.tell_peer(P::now(), Input::Applied { zxid: last_zxid });
         let changes = self.peer.outstanding_changes();
         self.count.retired(changes_before.saturating_sub(changes));
     }
@@ -222,7 +279,7 @@ impl Driver {
     /// Says on disk how far the log is durable, so that recovery can tell damage from a torn
     /// tail. Never on the way of an answer: those of this turn are out.
     fn publish_watermark(&mut self) -> Result<(), DriverError> {
-        let now_ms = clock::now().mono_ms;
+        let now_ms = P::now().mono_ms;
         let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
         if due && self.log.is_publish_due() {
             self.log.publish_synced()?;
@@ -231,8 +288,9 @@ impl Driver {
         Ok(())
     }
 
-    fn patience(&self) -> Duration {
-        let now = clock::now().mono_ms;
+    /// How long there is nothing to do unless something comes.
+    pub fn patience(&self) -> Duration {
+        let now = P::now().mono_ms;
         let oracle = self.member.as_ref().and_then(|member| member.oracle.as_ref());
         let at = [self.peer.poll_timeout(), oracle.map(|oracle| oracle.due_ms())];
         let at = at.into_iter().flatten().min().unwrap_or(i64::MAX).min(now + IDLE_MS);
@@ -241,7 +299,7 @@ impl Driver {
 
     fn finish(mut self) -> Result<(), DriverError> {
         if let Some(member) = self.member.take() {
-            member.stop();
+            member.ports.stop();
         }
         self.log.sync()?;
         self.log.publish_synced()?;

@@ -6,14 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jute::proto::ReconfigRequest;
+use jute::ErrorCode;
 
+use super::announce;
 use super::exit::{ExitCode, Failure};
 use super::log_format;
-use crate::config::{Config, HostPort, Member, Members, PeerRole};
+use crate::config::{BadChange, Change, Config, HostPort, Member, Members, PeerRole, Role};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::net::quorum::{self, QuorumAddress};
 use crate::net::{ElectionPortOptions, ListenAt};
+use crate::peer::ReadChange;
 use crate::tree::{Replica, CONFIG_PATH};
 use crate::types::{Sid, Zxid};
 use crate::zab::{ElectionOptions, LearnerKind, Membership, QuorumRule, Quorums, ZabOptions};
@@ -33,6 +37,8 @@ pub struct MemberOptions {
     pub leader_serves: bool,
     /// `oraclePath`.
     pub oracle: Option<PathBuf>,
+    /// What it says whenever it begins to lead.
+    pub when_leading: announce::Primary,
 }
 
 /// A server without a leader serves reads after this, or after a tick if that is longer, ms
@@ -74,6 +80,7 @@ pub(super) fn resolve(config: &Config, seed: u64) -> Result<MemberOptions, Failu
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
         oracle: ensemble.oracle_path.as_ref().map(PathBuf::from),
+        when_leading: announce::Primary::of(config),
     })
 }
 
@@ -106,6 +113,26 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         },
         ..ZabOptions::new(me, Quorums::settled(membership(&ensemble.members)))
     }
+}
+
+/// How a reconfig is read, if there is an ensemble to change.
+pub(super) fn read_change(config: &Config) -> Option<ReadChange> {
+    let ensemble = &config.ensemble;
+    let (members, standalone_enabled) = (ensemble.members.clone(), ensemble.standalone_enabled);
+    let many_addresses = ensemble.multi_address_enabled;
+    let read = move |request: &ReconfigRequest<'_>| {
+        let change = Change {
+            joining: request.joining_servers.as_deref(),
+            leaving: request.leaving_servers.as_deref(),
+            all: request.new_members.as_deref(),
+        };
+        let changed = members.changed(change, standalone_enabled, many_addresses);
+        changed.map(|members| membership(&members)).map_err(|bad| match bad {
+            BadChange::Refused => ErrorCode::BadArguments,
+            BadChange::Senseless => ErrorCode::MarshallingError,
+        })
+    };
+    (config.role() == Role::Ensemble).then(|| ReadChange::new(read))
 }
 
 /// The node `/zookeeper/config` of a replica that has just been read gets the configuration.
@@ -168,6 +195,9 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
         leader_nodelay: links.leader_no_delay,
         follower_nodelay: links.follower_no_delay,
         dial_pause_ms: links.connect_delay_ms.max(0) as u64,
+        input_bytes_max: limits::LINK_INPUT_BYTES_MAX,
+        transfer_stall_ms: u64::from(config.ensemble.init_limit_ticks.unsigned_abs())
+            * u64::from(config.sessions.tick_time_ms.unsigned_abs()),
         output_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
     }
 }

@@ -4,19 +4,19 @@
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
-use super::clock;
+use super::announce;
 use super::driver::{Driver, DriverError};
 use super::election_port;
 use super::ensemble::{write_config, MemberOptions};
 use super::exit::{ExitCode, Failure};
 use super::member_view::ViewState;
 use super::oracle::OracleFile;
-use super::peer_files::{snapshot_file, Intake, LogFiles};
+use super::peer_files::{Intake, LogFiles, PeerSockets};
+use super::platform::{Platform, Ports, SnapshotTaker};
 use super::purge_task::{self, FilesLock};
 use super::run::LastWords;
 use crate::config::Members;
-use crate::disk::RealDisk;
-use crate::net::quorum::{PeerPorts, QuorumThread, Sources};
+use crate::net::quorum::{QuorumThread, Sources};
 use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
@@ -25,9 +25,8 @@ use crate::types::{Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
 /// What the pipeline thread of a member owns besides.
-pub(super) struct Member {
-    ports: PeerPorts<Intake>,
-    thread: QuorumThread,
+pub struct Member<N> {
+    pub ports: N,
     files: MemberFiles,
     /// For `/zookeeper/config`.
     members: Members,
@@ -36,22 +35,24 @@ pub(super) struct Member {
     waiting: Vec<LinkId>,
     read_only_after_ms: Option<i64>,
     leader_serves: bool,
+    /// For one of two voters.
     pub(super) oracle: Option<OracleFile>,
+    when_leading: announce::Primary,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
     pub(super) view: ViewState,
 }
 
 /// Where a member's files are and how they are written and read.
-pub(super) struct MemberFiles {
+pub struct MemberFiles {
     pub dirs: Dirs,
     pub log: TxnLogOptions,
     pub recover: storage::MemberOptions,
     /// Shared with the purge.
-    pub lock: FilesLock,
+    pub(super) lock: FilesLock,
 }
 
-impl Member {
+impl Member<PeerSockets> {
     /// Starts the thread of the sockets between members. Nothing is said on them before the
     /// pipeline runs.
     pub fn start(
@@ -59,13 +60,11 @@ impl Member {
         files: MemberFiles,
         shared: &Arc<Shared>,
         last_words: LastWords,
-    ) -> Result<Member, Failure> {
+    ) -> Result<Member<PeerSockets>, Failure> {
         let to_pipeline = Arc::clone(shared);
         let sink = Arc::new(move |events: &mut Vec<Event>| to_pipeline.asks.push_events(events));
         let (dirs, recover) = (files.dirs.clone(), files.recover.recover.clone());
-        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| {
-            Intake::new(&dirs, zxid, recover.tree, recover.compression)
-        });
+        let receive = Arc::new(move |_link: LinkId, zxid: Zxid| Intake::new(&dirs, zxid, &recover));
         let sources = Sources { log: Arc::new(LogFiles(files.dirs.clone())), receive };
         let (election, ending) = (options.election_port, Arc::clone(shared));
         let (thread, ports) = QuorumThread::start(options.quorum_port, sources, sink, |sink| {
@@ -79,29 +78,50 @@ impl Member {
             let line = format!("can't start the thread of the members' sockets: {e}");
             Failure::new(ExitCode::Unexpected, line)
         })?;
-        Ok(Member {
-            ports,
-            thread,
-            files,
-            members: options.members,
-            snapshot_size_factor: options.snapshot_size_factor,
-            waiting: Vec::new(),
-            read_only_after_ms: options.read_only_after_ms,
-            leader_serves: options.leader_serves,
-            oracle: options.oracle.map(OracleFile::new),
-            looking_since_ms: None,
-            view: ViewState::default(),
-        })
-    }
-
-    /// Hangs up on the other members.
-    pub fn stop(self) {
-        drop(self.ports);
-        self.thread.join();
+        let ports = PeerSockets { ports, thread };
+        let (members, factor) = (options.members, options.snapshot_size_factor);
+        let mut member = Member::new(ports, files, members, factor, options.read_only_after_ms);
+        member.when_leading = options.when_leading;
+        member.leader_serves = options.leader_serves;
+        member.oracle = options.oracle.map(OracleFile::new);
+        Ok(member)
     }
 }
 
-impl Driver {
+impl<N> Member<N> {
+    /// A member without a leader. The last two: `snapshotSizeFactor`, and after how long without
+    /// a leader it serves reads, if ever, ms.
+    pub fn new(
+        ports: N,
+        files: MemberFiles,
+        members: Members,
+        snapshot_size_factor: f64,
+        read_only_after_ms: Option<i64>,
+    ) -> Member<N> {
+        Member {
+            ports,
+            files,
+            members,
+            snapshot_size_factor,
+            waiting: Vec::new(),
+            read_only_after_ms,
+            leader_serves: true,
+            oracle: None,
+            when_leading: announce::Primary::default(),
+            looking_since_ms: None,
+            view: ViewState::default(),
+        }
+    }
+}
+
+impl MemberFiles {
+    /// Where they are; shared with nobody yet.
+    pub fn new(dirs: Dirs, log: TxnLogOptions, recover: storage::MemberOptions) -> MemberFiles {
+        MemberFiles { dirs, log, recover, lock: FilesLock::default() }
+    }
+}
+
+impl<P: Platform> Driver<P> {
     /// Does a durable step; answers how many transactions it appended, which only the next sync
     /// makes durable. Whatever was appended is durable before any other step.
     pub(super) fn step(&mut self, step: Step) -> Result<i64, DriverError> {
@@ -117,10 +137,10 @@ impl Driver {
                 return Ok(txns.len() as i64);
             }
             Step::AcceptedEpoch(epoch) => {
-                storage::write_accepted(&RealDisk, &self.member().files.dirs, epoch)?;
+                storage::write_accepted(&self.disk, &self.files().dirs, epoch)?;
             }
             Step::CurrentEpoch(epoch) => {
-                storage::write_current(&RealDisk, &self.member().files.dirs, epoch)?;
+                storage::write_current(&self.disk, &self.files().dirs, epoch)?;
             }
             Step::Truncate { to } => self.truncate(to)?,
             Step::InstallSnapshot { link, zxid } => self.install(link, zxid)?,
@@ -169,7 +189,7 @@ impl Driver {
         }
         self.begin_snapshots()?;
         self.send_off();
-        let now_ms = clock::now().mono_ms;
+        let now_ms = P::now().mono_ms;
         self.tell_of_member(now_ms, false);
         let member = self.member();
         let due = member.looking_since_ms.zip(member.read_only_after_ms);
@@ -198,17 +218,22 @@ impl Driver {
 
     /// The server's role is another one now.
     pub(super) fn take_role(&mut self, role: Role) {
-        let now_ms = clock::now().mono_ms;
+        P::takes_role(role, self.shared.last_applied());
+        let now_ms = P::now().mono_ms;
         self.note_role(role, now_ms);
         self.tell_of_member(now_ms, true);
         self.member().looking_since_ms = (role == Role::Looking).then_some(now_ms);
         match role {
             Role::Leaving => self.shared.stop_serving(),
             Role::Looking => {}
-            Role::Leading { .. } if !self.member().leader_serves => {
-                tracing::info!("Leading without clients of its own (leaderServes=no)");
+            Role::Leading { epoch } => {
+                self.member().when_leading.begins();
+                if self.member().leader_serves {
+                    self.shared.serve(Serving::Leader, Some(epoch));
+                } else {
+                    tracing::info!("Leading without clients of its own (leaderServes=no)");
+                }
             }
-            Role::Leading { epoch } => self.shared.serve(Serving::Leader, Some(epoch)),
             Role::Learning { epoch, kind, .. } => {
                 let serving = match kind {
                     LearnerKind::Follower => Serving::Follower,
@@ -222,9 +247,9 @@ impl Driver {
     fn truncate(&mut self, to: Zxid) -> Result<(), DriverError> {
         self.log.roll()?;
         self.snapshots.give_up();
-        let files = &self.member().files;
+        let files = self.files();
         let purge_waits = purge_task::hold(&files.lock);
-        let cut = storage::truncate(&RealDisk, &files.dirs, to, &files.recover)?;
+        let cut = storage::truncate(&self.disk, &files.dirs, to, &files.recover)?;
         drop(purge_waits);
         let last = cut.as_ref().map(|_| to);
         match last {
@@ -234,19 +259,17 @@ impl Driver {
         if let Some(cut) = cut {
             self.replace(cut.replica, to);
         }
-        self.tell_peer(clock::now(), Input::Zab(Event::Truncated { last }));
+        self.tell_peer(P::now(), Input::Zab(Event::Truncated { last }));
         Ok(())
     }
 
     fn install(&mut self, link: LinkId, zxid: Zxid) -> Result<(), DriverError> {
         self.log.roll()?;
         self.snapshots.give_up();
-        let received = self.member().ports.received(link);
-        let received = received.expect("the core installs what it was told to have come");
-        let lock = Arc::clone(&self.member().files.lock);
+        let lock = Arc::clone(&self.files().lock);
         let replica = {
             let _purge_waits = purge_task::hold(&lock);
-            received.install()?
+            self.member().ports.install(link)?
         };
         tracing::info!("The leader's snapshot of {zxid} is this server's state now");
         self.replace(replica, zxid);
@@ -257,9 +280,9 @@ impl Driver {
     fn replace(&mut self, mut replica: Replica, last: Zxid) {
         debug_assert!(self.shared.serving() == Serving::No, "clients never see time go back");
         let member = self.member.as_ref().expect("only a member has its state replaced");
-        let (metrics, now) = (&self.shared.metrics, clock::now());
+        let (metrics, now) = (&self.shared.metrics, P::now());
         write_config(&mut replica, &member.members, metrics, now.wall_ms);
-        self.log = TxnLog::new(RealDisk, &member.files.dirs.logs, member.files.log, last);
+        self.log = TxnLog::new(self.disk.clone(), &member.files.dirs.logs, member.files.log, last);
         let old = {
             let mut shared = self.shared.replica.write().expect("only this thread writes it");
             std::mem::replace(&mut *shared, replica)
@@ -276,33 +299,36 @@ impl Driver {
         }
         self.log.roll()?;
         let links = std::mem::take(&mut self.member().waiting);
-        let Some((zxid, finished)) = self.snapshots.begin(&self.shared) else {
+        let Some((zxid, file)) = self.snapshots.begin(&self.shared) else {
             for link in links {
                 self.member().ports.close(link);
             }
             return Ok(());
         };
         for link in links {
-            let file = snapshot_file(zxid, Arc::clone(&finished));
-            self.member().ports.send_snapshot(link, file);
-            self.tell_peer(clock::now(), Input::Zab(Event::SnapshotBegun { link, zxid }));
+            self.member().ports.send_snapshot(link, zxid, file.clone());
+            self.tell_peer(P::now(), Input::Zab(Event::SnapshotBegun { link, zxid }));
         }
         Ok(())
     }
 
     fn find_log(&mut self, link: LinkId, from: Zxid, upto: Zxid) {
-        let member = self.member();
-        let (dirs, factor) = (&member.files.dirs, member.snapshot_size_factor);
-        let found = storage::log_size_limit(&RealDisk, dirs, factor)
-            .and_then(|limit| storage::find_log(&RealDisk, dirs, from, upto, limit));
+        let factor = self.member().snapshot_size_factor;
+        let dirs = &self.files().dirs;
+        let found = storage::log_size_limit(&self.disk, dirs, factor)
+            .and_then(|limit| storage::find_log(&self.disk, dirs, from, upto, limit));
         let found = found.unwrap_or_else(|e| {
             tracing::warn!("The log behind {from} can't be sent to a learner: {e}");
             None
         });
-        self.tell_peer(clock::now(), Input::Zab(Event::LogFound { link, found }));
+        self.tell_peer(P::now(), Input::Zab(Event::LogFound { link, found }));
     }
 
-    pub(super) fn member(&mut self) -> &mut Member {
+    fn files(&self) -> &MemberFiles {
+        &self.member.as_ref().expect("only a member's peer puts this out").files
+    }
+
+    pub(super) fn member(&mut self) -> &mut Member<P::Ports> {
         self.member.as_mut().expect("only a member's peer puts this out")
     }
 }

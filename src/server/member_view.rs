@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::clock;
 use super::driver::Driver;
+use super::platform::Platform;
 use crate::net::{LeaderView, MemberView, Serving};
 use crate::pipeline::Batch;
 use crate::types::{LoggedTxn, Now};
@@ -23,7 +23,7 @@ pub(super) struct ViewState {
     unacked_wall_ms: Vec<i64>,
 }
 
-impl Driver {
+impl<P: Platform> Driver<P> {
     /// Makes the words' view anew, if it is old or the role has changed (`now`).
     pub(super) fn tell_of_member(&mut self, now_ms: i64, at_once: bool) {
         let state = &mut self.member().view;
@@ -63,7 +63,10 @@ impl Driver {
                 );
             }
             Role::Learning { leader, epoch, kind } => {
-                metrics.election_time.add(election_ms);
+                // Apache's observers don't count theirs.
+                if kind == LearnerKind::Follower {
+                    metrics.election_time.add(election_ms);
+                }
                 let (mode, took_ms) = zab.synced_by().unwrap_or((SyncMode::Diff, 0));
                 let (what, time) = match kind {
                     LearnerKind::Follower => ("FOLLOWING", &metrics.follower_sync_time),
@@ -104,7 +107,7 @@ impl Driver {
         if !matches!(serving, Serving::Leader | Serving::Follower) {
             return;
         }
-        let now = clock::now();
+        let now = P::now();
         for txn in txns {
             if serving == Serving::Leader {
                 metrics.proposed();
@@ -128,7 +131,7 @@ impl Driver {
 
     /// Counts what a member applies, as who it is.
     pub(super) fn note_commits(&self, batch: &Batch) {
-        let (metrics, now) = (&self.shared.metrics, clock::now());
+        let (metrics, now) = (&self.shared.metrics, P::now());
         match self.shared.serving() {
             Serving::Leader => batch.logged().for_each(|txn| metrics.agreed(age_ms(&txn, now))),
             Serving::Follower | Serving::Observer => {

@@ -1,10 +1,9 @@
 //! From what the disk holds to a state to begin with, and what is to be said of it.
 
-use super::clock;
 use super::ensemble::write_config;
 use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
-use crate::disk::RealDisk;
+use super::platform::Platform;
 use crate::metrics::Metrics;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, Report};
 use crate::tree::Replica;
@@ -12,7 +11,7 @@ use crate::types::Zxid;
 use crate::zab::{Start, Zab};
 
 /// A state to begin with.
-pub(super) struct Recovered {
+pub struct Recovered {
     pub replica: Replica,
     /// The last record of the log, or the snapshot's zxid if that is later.
     pub last_logged: Zxid,
@@ -24,8 +23,12 @@ pub(super) struct Recovered {
 }
 
 /// Reads the directories and says in the log and in the metrics what was found.
-pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered, Failure> {
-    let began = clock::now();
+pub fn recover<P: Platform>(
+    disk: &P::Disk,
+    dirs: &Dirs,
+    options: &ServerOptions,
+) -> Result<Recovered, Failure> {
+    let began = P::now();
     let mut how = storage::MemberOptions {
         recover: RecoverOptions {
             tree: options.tree,
@@ -34,19 +37,19 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
             compression: options.compression,
             autocreate: options.autocreate,
             with_last_zxid: options.with_last_zxid,
-            clock_ms: || clock::now().mono_ms,
+            clock_ms: || P::now().mono_ms,
         },
         ..storage::MemberOptions::default()
     };
     let metrics = Metrics::default();
     let (replica, last_logged, report, zab) = match &options.member {
         None => {
-            let found = storage::recover(&RealDisk, dirs, &how.recover).map_err(refused)?;
+            let found = storage::recover(disk, dirs, &how.recover).map_err(refused)?;
             (found.replica, found.last_zxid, found.report, None)
         }
         Some(member) => {
             how.history_max = member.zab.commit_log_count;
-            let found = storage::recover_member(&RealDisk, dirs, &how).map_err(refused)?;
+            let found = storage::recover_member(disk, dirs, &how).map_err(refused)?;
             if let Some(stranger) = &found.stranger {
                 tracing::error!(
                     "This server does not vote before a leader has given it a snapshot: {}",
@@ -62,11 +65,11 @@ pub(super) fn recover(dirs: &Dirs, options: &ServerOptions) -> Result<Recovered,
             };
             let mut replica = found.replica;
             write_config(&mut replica, &member.members, &metrics, began.wall_ms);
-            let zab = Zab::new(member.zab.clone(), clock::now().mono_ms, start);
+            let zab = Zab::new(member.zab.clone(), P::now().mono_ms, start);
             (replica, found.last_zxid, found.report, Some(zab))
         }
     };
-    let took_ms = clock::now().mono_ms - began.mono_ms;
+    let took_ms = P::now().mono_ms - began.mono_ms;
     tell(&report, last_logged, &replica, took_ms);
     metrics.dbinittime.add(took_ms);
     metrics.startup_snap_load_time.add(report.snapshot_load_ms);

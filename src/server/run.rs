@@ -8,25 +8,22 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use super::backstage::Backstage;
-use super::clock;
-use super::count::Count;
 use super::dirs;
 use super::driver::{Driver, DriverError};
 use super::ensemble::MemberOptions;
 use super::exit::{ExitCode, Failure};
 use super::member::{Member, MemberFiles};
 use super::options::{Purge, ServerOptions};
+use super::peer_files::PeerSockets;
 use super::purge_task::{FilesLock, PurgeTask};
 use super::recover;
-use super::snapshots::Snapshots;
+use super::snapshots::{SnapshotForm, Snapshots, System};
 use super::words::LiveWords;
 use crate::admin::{environment, Conf, Whitelist};
 use crate::auth::Auth;
 use crate::disk::{DirectoryLock, RealDisk};
-use crate::net::{self, Serving, SessionDesk, Shared};
-use crate::peer::Peer;
-use crate::session::SessionIds;
-use crate::storage::{Dirs, TxnLog};
+use crate::net::{self, Serving, SessionDesk, Shared, Words};
+use crate::storage::Dirs;
 
 type Pipeline = JoinHandle<Result<(), DriverError>>;
 /// Why the server must end, said by whoever found out first.
@@ -59,54 +56,26 @@ impl Server {
         dirs::prepare(&dirs, options.create_dirs)?;
         let locks = dirs::lock(&dirs)?;
         let listener = open_port()?;
-        let recovered = recover::recover(&dirs, &options)?;
+        let recovered = recover::recover::<System>(&RealDisk, &dirs, &options)?;
         let snapshots = snapshots(&options, &dirs);
         // From here on a signal is an orderly end; before, it may just kill, for nothing has
         // been promised to anybody yet and a long recovery should not hold it up.
         let signals = Signals::catch()
             .map_err(|e| Failure::new(ExitCode::Unexpected, format!("can't catch signals: {e}")))?;
         let auth = Arc::new(auth);
-        let now = clock::now();
-        let log = TxnLog::new(RealDisk, &dirs.logs, options.log, recovered.last_logged);
-        // The wall clock, so that ids don't come again after a reboot.
-        let known = recovered.replica.sessions().map(|(id, _)| id);
-        let session_ids = SessionIds::new(options.peer.session_id_byte, now.wall_ms, known);
-        let peer = match recovered.zab {
-            None => Peer::standalone(options.peer, Arc::clone(&auth), &recovered.replica, now),
-            Some(zab) => Peer::member(options.peer, Arc::clone(&auth), zab),
-        };
         let sessions = Arc::new(SessionDesk::default());
         let client_port = listener.as_ref().and_then(port_of).map_or(-1, i32::from);
-        let conf = Conf { client_port, ..options.conf };
-        let words = words(options.words, Backstage { conf, sessions: Arc::clone(&sessions) });
-        let shared = Arc::new(Shared::new(
-            options.net,
-            recovered.replica,
-            options.workers,
-            auth,
-            clock::now,
-            session_ids,
-            Arc::new(recovered.metrics),
-            words,
-        ));
-        let count = Count::new(Arc::clone(&shared), options.log.force_sync);
+        let conf = Conf { client_port, ..options.conf.clone() };
+        let backstage = Backstage { conf, sessions: Arc::clone(&sessions) };
+        let words = words(options.words.clone(), backstage);
+        let how = recovered.how.clone();
+        let outside = (auth, words as Arc<dyn Words>, sessions);
+        let mut driver = Driver::new(RealDisk, &dirs, &options, recovered, snapshots, outside);
+        let shared = Arc::clone(&driver.shared);
         let last_words = Arc::new(Mutex::new(None));
-        let lock = FilesLock::default();
-        let purge = start_purge(options.purge, dirs.clone(), Arc::clone(&lock))?;
-        let files = MemberFiles { dirs, log: options.log, recover: recovered.how, lock };
-        let member = join(options.member, files, &shared, &last_words)?;
-        let driver = Driver {
-            shared: Arc::clone(&shared),
-            peer,
-            log,
-            snapshots,
-            sessions,
-            published_ms: now.mono_ms,
-            fsync_warning_ms: options.fsync_warning_ms,
-            batch_max: options.batch_max,
-            count,
-            member,
-        };
+        let files = MemberFiles::new(dirs.clone(), options.log, how);
+        let purge = start_purge(options.purge, dirs, Arc::clone(&files.lock))?;
+        driver.member = join(options.member, files, &shared, &last_words)?;
         let seed = options.tree.hash_seed;
         Ok(Server {
             driver: spawn_pipeline(driver)?,
@@ -215,7 +184,7 @@ async fn stopped(shared: &Shared) {
     }
 }
 
-fn spawn_pipeline(driver: Driver) -> Result<Pipeline, Failure> {
+fn spawn_pipeline(driver: Driver<System>) -> Result<Pipeline, Failure> {
     let shared = Arc::clone(&driver.shared);
     spawn("pipeline", move || {
         let ended = driver.run();
@@ -248,7 +217,7 @@ fn join(
     files: MemberFiles,
     shared: &Arc<Shared>,
     last_words: &LastWords,
-) -> Result<Option<Member>, Failure> {
+) -> Result<Option<Member<PeerSockets>>, Failure> {
     match member {
         None => {
             shared.serve(Serving::Standalone, None);
@@ -259,12 +228,7 @@ fn join(
 }
 
 fn snapshots(options: &ServerOptions, dirs: &Dirs) -> Snapshots {
-    Snapshots::new(
-        dirs.snapshots.clone(),
-        options.compression,
-        options.tree.digest_enabled,
-        options.with_last_zxid,
-    )
+    Snapshots::new(SnapshotForm::new(options, dirs))
 }
 
 fn words(whitelist: Whitelist, backstage: Backstage) -> Arc<LiveWords> {

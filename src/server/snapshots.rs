@@ -6,19 +6,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 
+use super::clock;
+use super::options::ServerOptions;
+use super::peer_files::PeerSockets;
+use super::platform::{Platform, SnapshotTaker};
 use crate::disk::RealDisk;
 use crate::limits;
 use crate::net::Shared;
-use crate::storage::{snapshot_name, Compression, SnapshotInfo, SnapshotWriter, StorageError};
-use crate::tree::ImageHead;
-use crate::types::Zxid;
+use crate::storage::{
+    snapshot_name, Compression, Dirs, Disk, SnapshotInfo, SnapshotWriter, StorageError,
+};
+use crate::tree::{ImageCursor, ImageHead};
+use crate::types::{Now, Zxid};
 
-/// Takes one snapshot at a time.
+/// The server's disk, threads and clock.
+pub(super) struct System;
+
+impl Platform for System {
+    type Disk = RealDisk;
+    type Snapshots = Snapshots;
+    type Ports = PeerSockets;
+
+    fn now() -> Now {
+        clock::now()
+    }
+}
+
+/// Where snapshots are written, and in which form.
+#[derive(Debug, Clone)]
+pub struct SnapshotForm {
+    /// A `version-2`.
+    pub dir: PathBuf,
+    pub compression: Compression,
+    pub with_digest: bool,
+    /// `serializeLastProcessedZxid.enabled`.
+    pub with_last_zxid: bool,
+}
+
+impl SnapshotForm {
+    /// As a server is told.
+    pub fn new(options: &ServerOptions, dirs: &Dirs) -> SnapshotForm {
+        SnapshotForm {
+            dir: dirs.snapshots.clone(),
+            compression: options.compression,
+            with_digest: options.tree.digest_enabled,
+            with_last_zxid: options.with_last_zxid,
+        }
+    }
+}
+
+/// Takes one snapshot at a time, on a thread of its own.
 pub(super) struct Snapshots {
-    dir: PathBuf,
-    compression: Compression,
-    with_digest: bool,
-    with_last_zxid: bool,
+    form: SnapshotForm,
     running: Option<Running>,
 }
 
@@ -28,18 +67,16 @@ struct Running {
 }
 
 impl Snapshots {
-    /// Snapshots go into `dir` (a `version-2`).
-    pub fn new(
-        dir: PathBuf,
-        compression: Compression,
-        with_digest: bool,
-        with_last_zxid: bool,
-    ) -> Snapshots {
-        Snapshots { dir, compression, with_digest, with_last_zxid, running: None }
+    /// None is being taken.
+    pub fn new(form: SnapshotForm) -> Snapshots {
+        Snapshots { form, running: None }
     }
+}
 
-    /// Begins a snapshot of the replica as it is now, unless one is being taken still.
-    pub fn take(&mut self, shared: &Arc<Shared>) {
+impl SnapshotTaker for Snapshots {
+    type File = Arc<Finished>;
+
+    fn take(&mut self, shared: &Arc<Shared>) {
         if self.is_busy() {
             tracing::warn!("Too busy to snap, skipping");
             return;
@@ -47,24 +84,19 @@ impl Snapshots {
         self.begin(shared);
     }
 
-    /// Whether one is being taken.
-    pub fn is_busy(&self) -> bool {
+    fn is_busy(&self) -> bool {
         self.running.as_ref().is_some_and(|running| !running.thread.is_finished())
     }
 
-    /// Begins a snapshot of the replica as it is now: its zxid, and where to wait for the file.
     /// `None` if there is no thread to be had.
-    pub fn begin(&mut self, shared: &Arc<Shared>) -> Option<(Zxid, Arc<Finished>)> {
+    fn begin(&mut self, shared: &Arc<Shared>) -> Option<(Zxid, Arc<Finished>)> {
         self.wait();
-        let head = shared.replica.write().expect("nobody panics while writing").begin_image();
+        let head = begin_image(shared);
         let (zxid, finished) = (head.zxid, Arc::new(Finished::default()));
         let give_up = Arc::new(AtomicBool::new(false));
         let job = Job {
             shared: Arc::clone(shared),
-            dir: self.dir.clone(),
-            compression: self.compression,
-            with_digest: self.with_digest,
-            with_last_zxid: self.with_last_zxid,
+            form: self.form.clone(),
             head,
             give_up: Arc::clone(&give_up),
             finished: Arc::clone(&finished),
@@ -81,16 +113,14 @@ impl Snapshots {
         Some((zxid, finished))
     }
 
-    /// Waits for the snapshot that is being taken, if one is.
-    pub fn wait(&mut self) {
+    fn wait(&mut self) {
         if let Some(running) = self.running.take() {
             // A panic there has been printed; the log still has everything.
             let _ = running.thread.join();
         }
     }
 
-    /// Ends the snapshot that is being taken: the replica is about to be another one.
-    pub fn give_up(&mut self) {
+    fn give_up(&mut self) {
         if let Some(running) = &self.running {
             running.give_up.store(true, Ordering::Release);
         }
@@ -125,10 +155,7 @@ impl Finished {
 
 struct Job {
     shared: Arc<Shared>,
-    dir: PathBuf,
-    compression: Compression,
-    with_digest: bool,
-    with_last_zxid: bool,
+    form: SnapshotForm,
     head: ImageHead,
     give_up: Arc<AtomicBool>,
     finished: Arc<Finished>,
@@ -147,7 +174,7 @@ impl Job {
     /// snapshot or log is removed because of it.
     fn run(self) {
         let started = (self.shared.clock)().mono_ms;
-        let path = self.dir.join(snapshot_name(self.head.zxid, self.compression));
+        let path = self.form.dir.join(snapshot_name(self.head.zxid, self.form.compression));
         tracing::info!("Snapshotting: {} to {}", self.head.zxid, path.display());
         let written = self.write();
         end_image(&self.shared);
@@ -168,46 +195,80 @@ impl Job {
     }
 
     fn write(&self) -> Result<Option<SnapshotInfo>, StorageError> {
-        let head = &self.head;
-        let sessions = head.sessions.iter().map(|(id, timeout_ms)| (id.0, *timeout_ms));
-        let acls = head.acls.iter().map(|(id, list)| (id.number(), &**list));
-        let mut writer = SnapshotWriter::create(
-            &RealDisk,
-            &self.dir,
-            head.zxid,
-            self.compression,
-            sessions,
-            acls,
-        )?;
-        if !self.with_last_zxid {
-            writer.leave_out_last_zxid();
-        }
-        let mut cursor = head.cursor();
-        loop {
-            let more = {
-                let replica = self.shared.replica.read().expect("nobody panics while writing");
-                replica.image_slice(&mut cursor, limits::BYTES_PER_HOLD, &mut |node| {
-                    writer.node(node.path, node.data, node.acl.number(), &node.stat);
-                })
-            };
-            if let Err(e) = writer.write_out() {
-                writer.abandon()?;
-                return Err(e);
-            }
-            if !more {
-                break;
-            }
+        let mut slices = Slices::begin(&RealDisk, &self.form, &self.head)?;
+        while slices.next(&self.shared)? {
             if self.shared.is_stopping() || self.give_up.load(Ordering::Acquire) {
                 // Nobody waits for it: the next start replays the log.
-                writer.abandon()?;
+                slices.abandon()?;
                 return Ok(None);
             }
         }
-        writer.finish(self.with_digest.then_some(head.digest)).map(Some)
+        slices.finish(&self.form, &self.head).map(Some)
     }
 }
 
-fn end_image(shared: &Shared) {
+/// A snapshot that is being written, a slice of the image at a time.
+pub struct Slices<D: Disk> {
+    writer: Option<SnapshotWriter<D>>,
+    cursor: ImageCursor,
+}
+
+impl<D: Disk> Slices<D> {
+    /// Begins the file of the image that [`begin_image`] has begun.
+    pub fn begin(
+        disk: &D,
+        form: &SnapshotForm,
+        head: &ImageHead,
+    ) -> Result<Slices<D>, StorageError> {
+        let mut writer = SnapshotWriter::of_image(disk, &form.dir, head, form.compression)?;
+        if !form.with_last_zxid {
+            writer.leave_out_last_zxid();
+        }
+        Ok(Slices { writer: Some(writer), cursor: head.cursor() })
+    }
+
+    /// Writes the next slice; holds the shared lock as long as a worker does. False: it was the
+    /// last. A snapshot that can't be written is taken away again.
+    pub fn next(&mut self, shared: &Shared) -> Result<bool, StorageError> {
+        let writer = self.writer.as_mut().expect("nothing follows an error");
+        let more = {
+            let replica = shared.replica.read().expect("nobody panics while writing");
+            replica.image_slice(&mut self.cursor, limits::BYTES_PER_HOLD, &mut |node| {
+                writer.image_node(&node);
+            })
+        };
+        match writer.write_out() {
+            Ok(()) => Ok(more),
+            Err(e) => {
+                self.writer.take().expect("it was there").abandon()?;
+                Err(e)
+            }
+        }
+    }
+
+    /// Makes the file whole, durable and visible.
+    pub fn finish(
+        self,
+        form: &SnapshotForm,
+        head: &ImageHead,
+    ) -> Result<SnapshotInfo, StorageError> {
+        let writer = self.writer.expect("nothing follows an error");
+        writer.finish(form.with_digest.then_some(head.digest))
+    }
+
+    /// Takes away what there is of it.
+    pub fn abandon(self) -> Result<(), StorageError> {
+        self.writer.map_or(Ok(()), SnapshotWriter::abandon)
+    }
+}
+
+/// Begins an image of the replica as it is now. [`end_image`] ends it.
+pub fn begin_image(shared: &Shared) -> ImageHead {
+    shared.replica.write().expect("nobody panics while writing").begin_image()
+}
+
+/// Ends the image that is being read.
+pub fn end_image(shared: &Shared) {
     let rest = shared.replica.write().expect("nobody panics while writing").end_image();
     // What the image kept alive is freed outside of the lock.
     drop(rest);

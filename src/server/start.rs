@@ -51,11 +51,11 @@ pub fn first_run() -> Result<ExitCode, Failure> {
 
 fn start(config: Config) -> Result<Server, Failure> {
     let port = ClientPort::resolve(&config)?;
-    let options = resolve(&config)?;
+    let options = resolve(&config, random_seed()?)?;
     announce::configuration(&config, &options.conf, &options.words);
     let open_port = || port.map(|port| port.open(&config)).transpose();
     let server = Server::start(options, auth_rules(&config.auth), || Ok(open_port()?))?;
-    announce::serving(&config);
+    announce::running(&config);
     Ok(server)
 }
 
@@ -76,7 +76,7 @@ fn report(findings: &[Finding]) {
     }
 }
 
-fn auth_rules(config: &config::Auth) -> Auth {
+pub(crate) fn auth_rules(config: &config::Auth) -> Auth {
     let algorithm = match config.digest_algorithm {
         config::DigestAlgorithm::Sha1 => DigestAlgorithm::Sha1,
         config::DigestAlgorithm::Sha224 => DigestAlgorithm::Sha224,
@@ -105,8 +105,8 @@ fn auth_rules(config: &config::Auth) -> Auth {
 }
 
 /// Every value of the configuration goes to the room that asks for it.
-fn resolve(config: &Config) -> Result<ServerOptions, Failure> {
-    let seed = random_seed()?;
+/// Hash tables and snapshots are spread by `seed`.
+pub(crate) fn resolve(config: &Config, seed: u64) -> Result<ServerOptions, Failure> {
     let (storage, tree) = (&config.storage, &config.tree);
     let owners =
         OwnerRules { extended_types: tree.extended_types, emulate_353_ttl: tree.emulate_353_ttl };
@@ -209,7 +209,9 @@ fn peer_options(config: &Config, owners: OwnerRules, seed: u64) -> PeerOptions {
         snap_count: storage.snap_count.max(2) as u64,
         snap_bytes: storage.snap_size_limit_kb.map_or(0, kilobytes),
         local_sessions: config.ensemble.local_sessions_enabled,
+        eager_acl_check: config.auth.eager_acl_check,
         session_id_byte: session_id_byte(config),
+        read_change: ensemble::read_change(config),
         seed,
     }
 }

@@ -1,7 +1,35 @@
-//! The deterministic simulator (feature "sim"); so far its disk.
+//! The deterministic simulator (feature "sim"): whole ensembles of the server's own code on
+//! simulated disks and networks, with clients that write down what they lived through. One thread,
+//! virtual time; the seed decides everything. docs/SIMULATION.md tells how to use it.
+//!
+//! ```text
+//!   World ── heap of (when, what) ──▶ Node: Driver, workers, SimDisk ──▶ Notes ──▶ checks
+//!     ▲                                 │ bytes                                   │
+//!     └──── Wire: streams, cuts ◀───────┴──▶ Client ──▶ History ──▶ judges ◀──────┘
+//! ```
 
+pub mod check;
+mod client;
 mod disk;
+mod durable;
+mod fault;
+pub mod fuzzing;
+pub mod history;
+mod inlet;
+mod node;
+mod ports;
 mod rng;
+mod run;
+mod scene;
+mod shape;
+mod wire;
+mod world;
 
-pub use disk::{Call, SimDisk, SimFile};
+pub use disk::{Call, Pace, SimDisk, SimFile};
+pub use durable::{fold, hash, Durable, DurableState};
+pub use fault::Fault;
+pub use node::Node;
 pub use rng::Rng;
+pub use run::{run, Closing, Options};
+pub use shape::{Faults, Shape};
+pub use world::{Teller, World};

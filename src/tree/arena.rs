@@ -33,8 +33,10 @@ pub(super) struct Znode {
     content: Box<[u8]>,
     name_len: NameLen,
     pub parent: NodeId,
+    /// The oldest one: children are linked in the order of their creation.
     pub first_child: NodeId,
     pub next_sibling: NodeId,
+    /// The first child's is the last child, so that the end is found at once.
     pub prev_sibling: NodeId,
     pub acl: AclId,
     /// CRC-32 of path and data: the digest goes on from there over the stat.
@@ -271,30 +273,38 @@ impl Arena {
         self[id].born_next
     }
 
-    /// Makes `child` the first child of `parent`.
+    /// Makes `child` the last child of `parent`.
     pub fn link_child(&mut self, parent: NodeId, child: NodeId) {
-        let next = self[parent].first_child;
-        if let Some(next) = next.some() {
-            self[next].prev_sibling = child;
+        let first = self[parent].first_child;
+        match first.some() {
+            None => {
+                self[parent].first_child = child;
+                self[child].prev_sibling = child;
+            }
+            Some(first) => {
+                let last = self[first].prev_sibling;
+                self[last].next_sibling = child;
+                self[child].prev_sibling = last;
+                self[first].prev_sibling = child;
+            }
         }
-        self[child].next_sibling = next;
         self[child].parent = parent;
-        let parent = &mut self[parent];
-        parent.first_child = child;
-        parent.child_count += 1;
+        self[parent].child_count += 1;
     }
 
     /// Takes `child` out of its parent's children.
     pub fn unlink_child(&mut self, child: NodeId) {
         let node = &self[child];
         let (parent, prev, next) = (node.parent, node.prev_sibling, node.next_sibling);
-        match prev.some() {
-            Some(prev) => self[prev].next_sibling = next,
-            None => self[parent].first_child = next,
+        let first = self[parent].first_child;
+        if first == child {
+            self[parent].first_child = next;
+        } else {
+            self[prev].next_sibling = next;
         }
-        if let Some(next) = next.some() {
-            self[next].prev_sibling = prev;
-        }
+        // Behind the last child is nobody, but the first one points back to it.
+        let pointing_back = next.some().unwrap_or(first);
+        self[pointing_back].prev_sibling = prev;
         self[parent].child_count -= 1;
     }
 

@@ -455,7 +455,8 @@ impl<'a> NodeRef<'a> {
         self.replica.acls.get(self.node.acl)
     }
 
-    /// Names of the children, in no order that means anything.
+    /// Names of the children, in the order of their creation. Clients must not rely on any order,
+    /// but those that do by accident get on with this one.
     pub fn children(&self) -> impl Iterator<Item = &'a str> + 'a {
         let arena = &self.replica.arena;
         let next = move |id: &NodeId| arena[*id].next_sibling.some();

@@ -172,6 +172,36 @@ fn paths_are_found_as_they_are_written() {
     assert_eq!(tree.replica.get("").expect("there").path(), "/");
 }
 
+/// Curator's own `TestPathChildrenCache.testRebuildAgainstOtherProcesses` hangs now and then when
+/// the youngest child is listed first.
+#[test]
+fn children_are_listed_in_the_order_of_their_creation() {
+    let names = |tree: &Tree| {
+        let parent = tree.replica.get("/p").expect("exists");
+        parent.children().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for gone in ["/p/d", "/p/b", "/p/c", "/p/a"] {
+        let mut tree = Tree::new();
+        for path in ["/p", "/p/d", "/p/b", "/p/c", "/p/a"] {
+            tree.apply(create(path, ""));
+        }
+        assert_eq!(names(&tree), ["d", "b", "c", "a"]);
+        tree.apply(delete(gone));
+        tree.apply(create(gone, ""));
+        let mut expected = vec!["/p/d", "/p/b", "/p/c", "/p/a"];
+        expected.retain(|path| *path != gone);
+        expected.push(gone);
+        let expected: Vec<&str> = expected.iter().map(|path| &path[3..]).collect();
+        assert_eq!(names(&tree), expected, "{gone} deleted and created again");
+        for path in ["/p/a", "/p/d", "/p/c", "/p/b"] {
+            tree.apply(delete(path));
+        }
+        assert!(names(&tree).is_empty());
+        tree.apply(create("/p/e", ""));
+        assert_eq!(names(&tree), ["e"]);
+    }
+}
+
 #[test]
 fn stats_follow_the_table() {
     let mut tree = Tree::new();

@@ -24,6 +24,8 @@ pub(super) struct CommittedLog {
     keep: usize,
     /// Snapshots are being begun that are of this zxid or a later one: what is behind it is kept.
     pinned: Option<Zxid>,
+    /// How much is kept behind the pin.
+    pinned_bytes: usize,
 }
 
 /// What a learner needs, Apache's `LearnerHandler.syncFollower`.
@@ -47,7 +49,8 @@ pub(super) enum SyncPlan {
 impl CommittedLog {
     /// A log that ends at `last` with `txns`, of which the longest tail without a hole is taken.
     pub(super) fn new(keep: usize, last: Zxid, txns: Vec<LoggedTxn>) -> CommittedLog {
-        let mut log = CommittedLog { txns: VecDeque::new(), last, keep, pinned: None };
+        let txns_kept = VecDeque::new();
+        let mut log = CommittedLog { txns: txns_kept, last, keep, pinned: None, pinned_bytes: 0 };
         if txns.last().is_some_and(|newest| newest.zxid == last) {
             let hole = txns.windows(2).rposition(|w| !follows(w[0].zxid, w[1].zxid));
             log.txns.extend(txns.into_iter().skip(hole.map_or(0, |at| at + 1)));
@@ -68,6 +71,9 @@ impl CommittedLog {
     pub(super) fn push(&mut self, txn: LoggedTxn) {
         assert!(follows(self.last, txn.zxid), "{} can't follow {}", txn.zxid, self.last);
         self.last = txn.zxid;
+        if self.pinned.is_some() {
+            self.pinned_bytes += txn.bytes.len();
+        }
         self.txns.push_back(txn);
         self.trim();
     }
@@ -95,7 +101,14 @@ impl CommittedLog {
     /// Keeps what is behind `zxid`; `None` ends that.
     pub(super) fn pin(&mut self, zxid: Option<Zxid>) {
         self.pinned = zxid;
+        self.pinned_bytes =
+            zxid.map_or(0, |zxid| self.after(zxid).map(|txn| txn.bytes.len()).sum());
         self.trim();
+    }
+
+    /// Bytes that are kept because of the pin, and for that of no use once it is gone.
+    pub(super) fn pinned_bytes(&self) -> usize {
+        self.pinned_bytes
     }
 
     /// What is behind `zxid`, which lies no further back than the pin or the first kept.

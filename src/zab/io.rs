@@ -187,6 +187,17 @@ impl std::fmt::Display for SyncMode {
     }
 }
 
+/// Leader, observer master: something that metrics count and nothing depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A learner begins to be brought up to date, or is by now (`ended`: its ACK of NEWLEADER has
+    /// come); so many are in the same way, this one included while it lasts.
+    Sync { mode: SyncMode, ended: bool, in_progress: usize },
+    /// A voter, this server among them, has a transaction in its log that was made at that time of
+    /// the leader's wall clock, ms.
+    Acked { sid: Sid, made_wall_ms: i64 },
+}
+
 /// A change of role. Between `Leaving` and the next `Leading` or `Learning` nothing is served, and
 /// what is put out as `Committed` answers nobody: it is this server's history, not agreed upon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

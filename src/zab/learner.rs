@@ -11,6 +11,7 @@
 //! breaks off leaves what a restart would find (ZOOKEEPER-3642, ZOOKEEPER-5094).
 
 mod broadcast;
+mod config;
 mod master;
 mod sync;
 
@@ -367,9 +368,28 @@ impl Learner {
         if packet.zxid != start_of(self.epoch) {
             return Err("NEWLEADER is of another epoch than LEADERINFO");
         }
+        self.compare_config(standing, packet.data.as_deref().unwrap_or_default());
         let Phase::Syncing(sync) = &mut self.phase else { return Ok(()) };
         sync.complete = true;
         self.try_accepting(standing)
+    }
+
+    /// NEWLEADER carries the leader's newest configuration. Apache's learner takes it over, if
+    /// `reconfigEnabled` lets it; this one says how it differs and goes on with its own.
+    fn compare_config(&self, standing: &Standing, theirs: &[u8]) {
+        // As Apache's: shorter ones are none.
+        if theirs.len() <= 1 {
+            return;
+        }
+        let ours = &standing.quorums.committed.text;
+        let theirs = String::from_utf8_lossy(theirs);
+        if let Some(difference) = config::difference(&String::from_utf8_lossy(ours), &theirs) {
+            warn!(
+                "The configuration of leader {} is not this server's, which keeps its own: \
+                 {difference}; make the server lines of all members' zoo.cfg the same",
+                self.leader.0
+            );
+        }
     }
 
     /// History first, then the epoch; the ACK when both are durable (ZOOKEEPER-4643, 4646, 4785).

@@ -35,11 +35,12 @@ use self::leader::Leader;
 use self::learner::Learner;
 use self::masters::Masters;
 use self::standing::Standing;
+use crate::limits;
 use crate::types::{Epoch, LoggedTxn, SessionId, Sid, Zxid};
 
 pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
-    Event, LearnerKind, LinkId, Notification, Output, Packet, Role, Step, SyncMode, Token,
+    Event, LearnerKind, LinkId, Mark, Notification, Output, Packet, Role, Step, SyncMode, Token,
 };
 pub use quorum::{Membership, Oracle, QuorumRule, Quorums};
 
@@ -73,12 +74,18 @@ pub struct ZabOptions {
     pub epoch_wait_ms: Option<i64>,
     /// What the order of observer masters and observers' waits are drawn from.
     pub seed: u64,
+    /// `leader.ackLoggingFrequency`: the ACKs of one zxid in so many are [marked](Mark::Acked); 0
+    /// and less: none.
+    pub ack_mark_every: i64,
     /// `observer.syncEnabled`: an observer puts out what is committed only once its own log has it.
     pub sync_observer: bool,
     /// `forceSnapshotSync`: bring every learner up to date by SNAP.
     pub snapshot_sync_forced: bool,
     /// `snapshotSizeFactor` is not negative: the log on disk may serve for DIFF.
     pub log_sync_enabled: bool,
+    /// So many bytes may be committed while a learner waits for its snapshot to be begun; with more
+    /// it has to come again.
+    pub backlog_bytes_max: usize,
     /// `leader.maxConcurrentSnapSyncs`; voters are never turned away.
     pub concurrent_snap_syncs_max: usize,
     /// `leader.maxConcurrentDiffSyncs`; voters are never turned away.
@@ -103,9 +110,11 @@ impl ZabOptions {
             observer_reconnect_delay_ms: 0,
             epoch_wait_ms: None,
             seed: me.0 as u64,
+            ack_mark_every: 1000,
             sync_observer: true,
             snapshot_sync_forced: false,
             log_sync_enabled: true,
+            backlog_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
             concurrent_snap_syncs_max: 10,
             concurrent_diff_syncs_max: 100,
             election: ElectionOptions::default(),
@@ -345,6 +354,11 @@ impl Zab {
         self.standing.outputs.pop_front()
     }
 
+    /// What there is to count since the last call. Nobody has to ask.
+    pub fn take_marks(&mut self) -> Vec<Mark> {
+        std::mem::take(&mut self.standing.marks)
+    }
+
     /// When `handle(Timeout)` is wanted, on the clock of `handle`.
     pub fn poll_timeout(&self) -> Option<i64> {
         let role = match &self.state {
@@ -443,6 +457,11 @@ impl Zab {
     /// a mark of that on the disk may remove it when this becomes false.
     pub fn is_stranger(&self) -> bool {
         self.standing.stranger
+    }
+
+    /// This server.
+    pub fn me(&self) -> Sid {
+        self.standing.me()
     }
 
     /// The configurations that decide.

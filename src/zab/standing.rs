@@ -7,8 +7,11 @@ use bytes::Bytes;
 
 use super::history::{follows, CommittedLog};
 use super::masters::{Dice, Masters};
-use super::{LinkId, Oracle, Output, Quorums, Step, Token, ZabOptions};
+use super::{LinkId, Mark, Oracle, Output, Quorums, Step, Token, ZabOptions};
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
+
+/// Marks that are kept for whoever counts.
+const MARKS_MAX: usize = 1024;
 
 /// A durable step that has been asked for.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(super) struct Standing {
     /// Whom an observer asks next.
     pub(super) masters: Masters,
     pub(super) dice: Dice,
+    /// What metrics count, as far as nobody has asked for it.
+    pub(super) marks: Vec<Mark>,
     /// The epoch promised last, as the file says (ZOOKEEPER-2307: never what it should say).
     pub(super) accepted_epoch: Epoch,
     /// The epoch whose history was accepted last, as the file says.
@@ -64,6 +69,7 @@ impl Standing {
             outputs: VecDeque::new(),
             masters,
             dice,
+            marks: Vec::new(),
             accepted_epoch: start.accepted_epoch,
             current_epoch: start.current_epoch,
             history: CommittedLog::new(keep, start.last_logged, start.history),
@@ -110,6 +116,28 @@ impl Standing {
 
     pub(super) fn put(&mut self, output: Output) {
         self.outputs.push_back(output);
+    }
+
+    /// Notes something that metrics count.
+    pub(super) fn mark(&mut self, mark: Mark) {
+        if self.marks.len() < MARKS_MAX {
+            self.marks.push(mark);
+        }
+    }
+
+    /// Notes the ACKs of one voter, for what is behind `from`, up to `upto`.
+    pub(super) fn mark_acks(&mut self, sid: Sid, from: Zxid, upto: Zxid) {
+        let every = self.options.ack_mark_every;
+        if every <= 0 || from.0 / every == upto.0 / every {
+            return;
+        }
+        let first = self.tail.partition_point(|txn| txn.zxid <= from);
+        let acked = self.tail.range(first..).take_while(|txn| txn.zxid <= upto);
+        let sampled = acked.filter(|txn| txn.zxid.0 % every == 0);
+        let made: Vec<i64> = sampled.filter_map(LoggedTxn::made_wall_ms).collect();
+        for made_wall_ms in made {
+            self.mark(Mark::Acked { sid, made_wall_ms });
+        }
     }
 
     pub(super) fn send(&mut self, link: LinkId, packets: Bytes) {

@@ -158,6 +158,7 @@ impl Teller {
                 "reconnect-delay" => options.observer_reconnect_delay_ms = number(value),
                 "epoch-wait" => options.epoch_wait_ms = Some(number(value)),
                 "unlogged" => options.sync_observer = false,
+                "backlog" => options.backlog_bytes_max = number(value) as usize,
                 "snaps" => options.concurrent_snap_syncs_max = number(value) as usize,
                 "diffs" => options.concurrent_diff_syncs_max = number(value) as usize,
                 "notes" => self.notes = true,

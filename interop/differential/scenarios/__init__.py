@@ -4,15 +4,25 @@ import importlib
 import pkgutil
 
 
-class Scenario:
-    """A named function and the server it wants: zoo.cfg keys and system properties."""
+# Why a scenario is not for members: what to do then is our own rule, and badinput/ tests it.
+UNREADABLE = "it sends writes that can't be read"
 
-    def __init__(self, function, cfg, properties, own_server):
+
+class Scenario:
+    """A named function and the server it wants: zoo.cfg keys and system properties; what keeps it
+    from members of an ensemble, if something does."""
+
+    def __init__(self, function, cfg, properties, own_server, alone=""):
         self.name = f"{function.__module__.rsplit('.', 1)[-1]}.{function.__name__}"
         self.function = function
         self.cfg = cfg
         self.properties = properties
         self.own_server = own_server
+        self.alone = alone
+
+    def shares_server(self):
+        """Whether it runs on a server with the default setting, with others."""
+        return not (self.cfg or self.properties or self.own_server)
 
     def setting(self):
         """Scenarios with equal settings may share a server."""
@@ -22,11 +32,11 @@ class Scenario:
 REGISTRY = []
 
 
-def scenario(cfg=None, properties=None, own_server=False):
+def scenario(cfg=None, properties=None, own_server=False, alone=""):
     """Registers a function as a scenario."""
 
     def register(function):
-        REGISTRY.append(Scenario(function, cfg or {}, properties or {}, own_server))
+        REGISTRY.append(Scenario(function, cfg or {}, properties or {}, own_server, alone))
         return function
 
     return register

@@ -1,11 +1,24 @@
 """delete, setData and setACL, and the order of their checks."""
 
-from scenarios import scenario
+from scenarios import UNREADABLE, scenario
 from wire import EPHEMERAL, OPEN, Request, buf, create, delete, exists, get_acl, get_data, i32
 from wire import set_acl, set_data, reconfig, get_children2, create_container
 from scenarios.creating import NAMES
 
 READ_ONLY = [(1, "world", "anyone")]
+# In the end none is allowed: the node of the configuration may not be written.
+RECONFIGS = (
+    reconfig(), reconfig(config_id=5), reconfig(leaving="2", config_id=5),
+    reconfig("server.2=h:1:2;3"), reconfig("server.2=h:1:2;3", "1", "x", 5),
+    reconfig("server.2=h:1:2"), reconfig("nonsense"), reconfig("server.x=h:1:2;3"),
+    reconfig("a=b=c"), reconfig("server.4=192.0.2.1:1:2;3,server.5=192.0.2.1:4:2;5"),
+    reconfig("server.4=127.0.0.1:1:2;3"), reconfig("server.4=h:1:2;3,server.5=i:1:2;3"),
+    reconfig(leaving="1,2"), reconfig(leaving="9"), reconfig(leaving="x"), reconfig(leaving=""),
+    reconfig(members="server.7=h:1:2;3,server.8=i:1:2;3"), reconfig(members="server.1=h:1:2;3"),
+    reconfig(members=""), reconfig(members="nonsense=1"), reconfig(members="server.7=h"),
+    reconfig(members="server.1=h:1:2:observer;3"), reconfig(members="server.y=h:1:2;3"),
+    reconfig(members="server.1=h:1:2;3\nserver.2=i:1:2;3\nserver.3=j:1:2:observer;3"),
+)
 SPECIAL = ("/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config")
 
 
@@ -152,21 +165,28 @@ def failed_writes_take_zxids(side):
 
 
 @scenario()
-def reconfig_on_a_standalone_server(side):
-    """Refused; how depends on whether it is enabled."""
+def reconfig_that_is_switched_off(side):
+    """Refused, whatever it asks for."""
     connection = side.connect()
-    connection.call(reconfig())
-    connection.call(reconfig("server.2=h:1:2;3"))
-    connection.call(Request("reconfig", b""))
+    for request in RECONFIGS:
+        connection.call(request)
     connection.call(exists("/"))
 
 
 @scenario(cfg={"reconfigEnabled": "true"})
-def reconfig_enabled_on_a_standalone_server(side):
-    """The standalone answer."""
+def reconfig_without_a_permission(side):
+    """A standalone server has no members to change; an ensemble says what is wrong first."""
     connection = side.connect()
-    connection.call(reconfig())
-    connection.call(reconfig("server.2=h:1:2;3", "1", "x", 5))
+    for request in RECONFIGS:
+        connection.call(request)
+    connection.call(exists("/"))
+
+
+@scenario(alone=UNREADABLE)
+def reconfig_that_cannot_be_read(side):
+    """-5."""
+    connection = side.connect()
+    connection.call(Request("reconfig", b""))
     connection.call(exists("/"))
 
 

@@ -40,7 +40,7 @@ def protocol_version_is_ignored(side):
         connection = side.open()
         payload = i32(version) + connect_request(30_000)[4:]
         connection.raw(frame(payload))
-        connection.log.handshake(connection.name, connection.frame())
+        connection.accepted(connection.frame())
 
 
 @scenario()
@@ -135,7 +135,7 @@ def trailing_bytes_of_a_handshake(side):
     for tail in (b"\0", b"\1\2\3", bytes(1000)):
         connection = side.open()
         connection.raw(frame(connect_request(30_000) + tail))
-        connection.log.handshake(connection.name, connection.frame())
+        connection.accepted(connection.frame())
         connection.call(exists("/"))
 
 

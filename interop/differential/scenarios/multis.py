@@ -1,6 +1,6 @@
 """multi: every kind of operation in it, and a failure in every place."""
 
-from scenarios import scenario
+from scenarios import UNREADABLE, scenario
 from wire import CONTAINER, EPHEMERAL, OPEN, SEQUENTIAL, TTL, TTL_SEQUENTIAL
 from wire import Request, check, create, create2, create_container, create_ttl, delete, exists
 from wire import flag, get_acl, get_children, get_children2, get_data, i32, multi, set_acl, set_data
@@ -82,7 +82,7 @@ def operations_see_earlier_ones(side):
     connection.call(multi(create(side.path("p")), create(side.path("p/q")), delete(side.path("p"))))
 
 
-@scenario()
+@scenario(alone=UNREADABLE)
 def operations_that_may_not_be_in_it(side):
     """Reads, setACL and strangers make the whole request -5."""
     connection = side.connect()
@@ -113,7 +113,7 @@ def flags_of_creates(side):
         connection.call(exists(side.path(f"ttl{flags}")))
 
 
-@scenario(cfg={"extendedTypesEnabled": "true"})
+@scenario(cfg={"extendedTypesEnabled": "true"}, alone=UNREADABLE)
 def flags_of_creates_with_extended_types(side):
     """TTL nodes in a multi."""
     connection = side.connect()

@@ -70,7 +70,7 @@ def expiry(side):
     watcher.call(exists(side.path() + "2"))
 
 
-@scenario(cfg={"tickTime": "200"})
+@scenario(cfg={"tickTime": "200"}, alone="a learner tells of its clients every half tick")
 def any_request_renews(side):
     """Also one that fails."""
     connection = side.connect(timeout_ms=400)

@@ -37,7 +37,7 @@ def storage_settings(side):
 
 
 @scenario(cfg={"localSessionsEnabled": "true", "localSessionsUpgradingEnabled": "true"})
-def local_sessions_on_a_standalone_server(side):
+def local_sessions(side):
     """Sessions and their zxids."""
     a_little_of_everything(side)
 

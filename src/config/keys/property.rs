@@ -137,8 +137,8 @@ pub(super) static STORAGE: &[Key] = &[
     prop("emulate353TTLNodes", Flag, "false").doc("read such nodes as 3.5.3 wrote them"),
     prop("skipACL", Yes, "no").doc("yes: nobody is refused by an ACL"),
     prop("enableEagerACLCheck", Flag, "false")
-        .later(Ensemble)
-        .doc("check ACLs before a write is queued"),
+        .in_ensemble()
+        .doc("a member refuses what its own ACLs forbid without asking the leader"),
 ];
 
 pub(super) static NETWORK: &[Key] = &[

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jute::quorum::InitialMessage;
@@ -13,8 +13,15 @@ use tokio::task::JoinSet;
 
 use super::address::Target;
 use super::{set_up, ElectionPortOptions, Inner, STRANGERS_MAX};
+use crate::net::seldom::{and_more, Seldom};
 use crate::types::Sid;
 use crate::zab::Event;
+
+/// Between the first two lines about a server that is away; from then on the pause doubles.
+const UNREACHED_PAUSE: Duration = Duration::from_secs(1);
+
+/// A server that is away for long is told of so often.
+const UNREACHED_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// A dial under way.
 #[derive(Debug)]
@@ -111,9 +118,35 @@ impl Inner {
         if self.links.borrow().contains_key(&sid) {
             return;
         }
-        tracing::info!("Server {} is not reached at its election port: {}", sid.0, not.reasons);
+        self.say_unreached(sid, &not.reasons);
         if not.refused {
             (self.events)(Event::ElectionRefused { sid });
+        }
+    }
+
+    /// Once when it begins, then more and more seldom: an election dials several times a second.
+    fn say_unreached(&self, sid: Sid, reasons: &str) {
+        let now = Instant::now();
+        let mut unreached = self.unreached.borrow_mut();
+        let is_full = unreached.len() >= STRANGERS_MAX && !self.is_peer(sid);
+        let unsaid = match unreached.get_mut(&sid) {
+            Some(seldom) => seldom.again(now),
+            None if is_full => None,
+            None => {
+                unreached.insert(sid, Seldom::said(now, UNREACHED_PAUSE, UNREACHED_PAUSE_MAX));
+                Some(0)
+            }
+        };
+        if let Some(unsaid) = unsaid {
+            let more = and_more(unsaid);
+            tracing::info!("Server {} is not reached at its election port: {reasons}{more}", sid.0);
+        }
+    }
+
+    /// There is a connection with that server.
+    pub(super) fn say_reached(&self, sid: Sid) {
+        if self.unreached.borrow_mut().remove(&sid).is_some() {
+            tracing::info!("Server {} is reached at its election port again", sid.0);
         }
     }
 

@@ -30,6 +30,7 @@ impl Inner {
     /// Uses a connection from now on, in place of one there may have been.
     pub(super) fn adopt(self: &Rc<Self>, sid: Sid, stream: TcpStream) {
         self.hang_up(sid);
+        self.say_reached(sid);
         if let Ok(peer) = stream.peer_addr() {
             tracing::debug!("Votes go to and come from server {} at {peer}", sid.0);
         }

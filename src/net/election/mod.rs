@@ -24,6 +24,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use jute::{Encode, Writer};
@@ -34,6 +35,7 @@ use self::address::Target;
 use self::dial::Dialling;
 use self::link::Link;
 use crate::limits;
+use crate::net::seldom::Seldom;
 use crate::types::Sid;
 use crate::zab::{Event, Notification};
 
@@ -60,7 +62,8 @@ pub struct ElectionPortOptions {
     /// Say that there may be several addresses (`multiAddress.enabled`): a form which servers
     /// before 3.6 don't understand.
     pub multi_address: bool,
-    /// How long a dial may take, names included, ms (`cnxTimeout`, 5000).
+    /// How long a dial may take, names included, and how long what was said may stay without an
+    /// acknowledgement of the other machine's, ms (`cnxTimeout`, 5000).
     pub cnx_timeout_ms: u64,
     /// How long an accepted connection may take to say who it is, ms (tickTime × syncLimit).
     pub handshake_timeout_ms: u64,
@@ -108,6 +111,7 @@ impl ElectionPort {
             links: RefCell::default(),
             outboxes: RefCell::default(),
             diallings: RefCell::default(),
+            unreached: RefCell::default(),
             handshakes: RefCell::default(),
             tasks: RefCell::default(),
             last_link: Cell::new(0),
@@ -178,6 +182,8 @@ struct Inner {
     links: RefCell<BTreeMap<Sid, Link>>,
     outboxes: RefCell<BTreeMap<Sid, Outbox>>,
     diallings: RefCell<BTreeMap<Sid, Dialling>>,
+    /// Servers that are away, and when that is to be said again.
+    unreached: RefCell<BTreeMap<Sid, Seldom>>,
     /// Those who have connected and not said yet who they are, oldest first.
     handshakes: RefCell<VecDeque<(SocketAddr, AbortHandle)>>,
     tasks: RefCell<Vec<AbortHandle>>,
@@ -238,10 +244,16 @@ impl Inner {
 /// Finished tasks are forgotten when there are this many.
 const TASKS_BEFORE_SWEEP: usize = 64;
 
-/// Sets up an election connection: votes are small and urgent.
+/// Sets up an election connection: votes are small and urgent. A way that has gone dead without a
+/// word must not be kept for the quarter of an hour that TCP tries: another one may lead there, by
+/// another address or the same one when it is mended. Apache probes for that with pings
+/// (`multiAddress.reachabilityCheckEnabled`, ZOOKEEPER-3188); what we have said and nobody has
+/// acknowledged tells as much, with one address, too.
 fn set_up(stream: &tokio::net::TcpStream, options: &ElectionPortOptions) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    socket2::SockRef::from(stream).set_keepalive(options.tcp_keep_alive)
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(options.cnx_timeout_ms)))?;
+    socket.set_keepalive(options.tcp_keep_alive)
 }
 
 /// Links to servers outside the configuration, all together.

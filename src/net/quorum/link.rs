@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::inflow::Inflow;
 use super::reader::Reader;
 use super::thread::Desk;
 use super::writer::{self, Item, Queue};
@@ -35,6 +36,7 @@ pub(super) struct Link {
     pub peer: SocketAddr,
     pub stream: TcpStream,
     pub queue: RefCell<Queue>,
+    pub inflow: Inflow,
     /// The queue is no longer empty, or nothing will come into it any more.
     pub queued: Notify,
     /// Nothing is read any more; what is queued goes out.
@@ -75,6 +77,7 @@ impl Link {
             peer,
             stream,
             queue: RefCell::default(),
+            inflow: Inflow::default(),
             queued: Notify::new(),
             closing: CancellationToken::new(),
             overrun: CancellationToken::new(),
@@ -143,5 +146,8 @@ async fn live<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
 
 fn overrun<S>(desk: &Desk<S>) -> End {
     let max = desk.settings.output_bytes_max;
-    End::Failed(format!("more than {max} bytes wait to be sent to it"))
+    End::Failed(format!(
+        "it falls behind, and more than {max} bytes wait to be sent to it; when it comes again it \
+         is brought up to date from the start"
+    ))
 }

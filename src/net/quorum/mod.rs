@@ -13,6 +13,7 @@
 //! Facts: Apache's `Leader`, `LearnerHandler` and `Learner`.
 
 mod dial;
+mod inflow;
 mod link;
 mod listener;
 mod log;
@@ -28,14 +29,15 @@ use std::io;
 use std::sync::Arc;
 
 pub use ports::PeerPorts;
+pub use reader::{check_txn, next_packet};
 pub use thread::QuorumThread;
 
 use crate::types::{LoggedTxn, Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification};
 
 /// Takes events to the pipeline, all that one wake-up of a socket has brought in one call, and
-/// leaves the list empty. It may block as long as the pipeline has too much to do already; nothing
-/// is read from any peer meanwhile. It must not block once the [`PeerPorts`] are dropped.
+/// leaves the list empty. It does not block; how much is under way is bounded by what the
+/// [`PeerPorts`] are told to be [`heard`](PeerPorts::heard).
 pub type EventSink = Arc<dyn Fn(&mut Vec<Event>) + Send + Sync>;
 
 /// Where the quorum port of a server is, by the configurations known at the moment: empty if it is
@@ -55,7 +57,7 @@ pub struct QuorumAddress {
 
 /// Which of a server's ports for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+pub enum Door {
     /// A leader's.
     Quorum,
     /// That of a follower which serves observers.
@@ -92,6 +94,12 @@ pub struct Settings {
     pub follower_nodelay: bool,
     /// `leaderConnectDelayDuringRetryMs`: between two tries of a dial.
     pub dial_pause_ms: u64,
+    /// Most bytes of one connection's packets that may wait for the core, but for the last packet
+    /// or two ([`LINK_INPUT_BYTES_MAX`](crate::limits::LINK_INPUT_BYTES_MAX)).
+    pub input_bytes_max: usize,
+    /// How long a snapshot or log may stand still on a connection, in either direction, because of
+    /// the peer (`initLimit`), ms. However slowly it moves, it may go on.
+    pub transfer_stall_ms: u64,
     /// Most bytes that may wait to be sent on one connection
     /// ([`LINK_OUTPUT_BYTES_MAX`](crate::limits::LINK_OUTPUT_BYTES_MAX)).
     pub output_bytes_max: usize,

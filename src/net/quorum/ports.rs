@@ -6,10 +6,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::inflow::Taken;
 use super::shelf::Shelf;
 use super::{Door, SnapshotFile, SnapshotSink};
 use crate::types::{Sid, Zxid};
-use crate::zab::{LinkId, Notification};
+use crate::zab::{Event, LinkId, Notification};
 
 /// What the quorum thread shall do.
 pub(super) enum Command {
@@ -41,6 +42,11 @@ pub(super) enum Command {
     Close {
         link: LinkId,
     },
+    /// The core has taken so many bytes of that link's packets.
+    Heard {
+        link: LinkId,
+        bytes: usize,
+    },
 }
 
 /// Both ports of this server, for the pipeline. What is asked for here happens, in this order,
@@ -50,11 +56,27 @@ pub struct PeerPorts<S> {
     queued: Vec<Command>,
     mailbox: Arc<Mailbox>,
     shelf: Arc<Shelf<S>>,
+    taken: Taken,
+    /// So much of a link is worth a word.
+    portion: usize,
 }
 
 impl<S: SnapshotSink> PeerPorts<S> {
-    pub(super) fn new(mailbox: Arc<Mailbox>, shelf: Arc<Shelf<S>>) -> PeerPorts<S> {
-        PeerPorts { queued: Vec::new(), mailbox, shelf }
+    pub(super) fn new(
+        mailbox: Arc<Mailbox>,
+        shelf: Arc<Shelf<S>>,
+        input_bytes_max: usize,
+    ) -> PeerPorts<S> {
+        let (queued, taken) = (Vec::new(), Taken::default());
+        PeerPorts { queued, mailbox, shelf, taken, portion: input_bytes_max / 4 }
+    }
+
+    /// The core takes this event now, so that more may be read from its link. To be said of every
+    /// event, or the links stop reading.
+    pub fn heard(&mut self, event: &Event) {
+        if let Some((link, bytes)) = self.taken.take(event, self.portion) {
+            self.queued.push(Command::Heard { link, bytes });
+        }
     }
 
     /// Election port: sends the notification, dialling that server if there is no connection.

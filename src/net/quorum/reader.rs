@@ -1,9 +1,11 @@
 //! From the socket to events: packets, and the raw snapshot behind SNAP.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
+use jute::quorum::{ActivatedTxn, PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
 use jute::txn::TxnRecord;
 use jute::{Decode, DecodeError, Id, Limits};
 
@@ -56,7 +58,10 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
 
     async fn step(&mut self) -> Result<(), End> {
         match self.packets() {
-            Ok(Next::More) => self.fill().await,
+            Ok(Next::More) => {
+                self.link.inflow.room(self.desk.settings.input_bytes_max).await;
+                self.fill().await
+            }
             Ok(Next::Snapshot(zxid)) => self.snapshot(zxid).await,
             Err(what) => Err(End::Failed(what)),
         }
@@ -68,10 +73,15 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
             match next_packet(&mut self.buffer, self.desk.settings.limits) {
                 Ok(None) => break Ok(Next::More),
                 Ok(Some(packet)) => {
-                    if let Err(what) = self.check_txn(&packet) {
+                    let checked = match self.link.origin {
+                        Origin::Dialled => check_txn(&packet),
+                        Origin::Accepted => Ok(()),
+                    };
+                    if let Err(what) = checked {
                         break Err(what);
                     }
                     let snapshot = self.is_snapshot(&packet).then_some(packet.zxid);
+                    self.link.inflow.tell(&packet);
                     self.events.push(Event::Packet { link: self.link.id, packet });
                     if let Some(zxid) = snapshot {
                         break Ok(Next::Snapshot(zxid));
@@ -82,24 +92,6 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
         };
         self.desk.tell_all(&mut self.events);
         outcome
-    }
-
-    /// What can't be read must not get into the log: neither this server nor Apache's would start
-    /// on it again.
-    fn check_txn(&self, packet: &Packet) -> Result<(), String> {
-        let is_txn = matches!(packet.kind, Some(PacketType::Proposal | PacketType::Inform));
-        if !is_txn || self.link.origin != Origin::Dialled {
-            return Ok(());
-        }
-        let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
-        match TxnRecord::from_bytes(data) {
-            Ok(record) if record.header.zxid == zxid.0 => Ok(()),
-            Ok(record) => {
-                let inside = Zxid(record.header.zxid);
-                Err(format!("the leader's transaction {zxid} says that it is {inside}"))
-            }
-            Err(e) => Err(format!("the leader's transaction {zxid} can't be read: {e}")),
-        }
     }
 
     /// Only a leader sends snapshots. From a learner SNAP is just one more packet that makes no
@@ -113,20 +105,38 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
         read_more(self.link, &mut self.buffer).await
     }
 
+    /// The same, but for more of a snapshot, of which the disk still has `undone` bytes to do.
+    async fn fill_in_time(&mut self, undone: &AtomicUsize) -> Result<(), End> {
+        let stall_ms = self.desk.settings.transfer_stall_ms;
+        let stall = Duration::from_millis(stall_ms);
+        loop {
+            let more = read_more(self.link, &mut self.buffer);
+            match tokio::time::timeout(stall, more).await {
+                Ok(outcome) => return outcome,
+                // All of it may have come, and it is us whom the leader waits for.
+                Err(_) if undone.load(Ordering::Relaxed) > 0 => {}
+                Err(_) => {
+                    let why = format!("its snapshot has stopped: nothing came for {stall_ms} ms");
+                    return Err(End::Failed(why));
+                }
+            }
+        }
+    }
+
     async fn snapshot(&mut self, zxid: Zxid) -> Result<(), End> {
         if std::mem::replace(&mut self.has_snapshot, true) {
             return Err(End::Failed("it sent a second snapshot".to_owned()));
         }
         let failed = |e: io::Error| End::Failed(format!("its snapshot cannot be taken in: {e}"));
         let (make, shelf) = (self.desk.sources.receive.clone(), self.desk.shelf.clone());
-        let Intake { chunks, mut outcome } =
+        let Intake { chunks, mut outcome, undone } =
             Intake::start(make, shelf, self.link.id, zxid).map_err(failed)?;
         let taken = loop {
             if self.buffer.is_empty() {
                 tokio::select! {
                     biased;
                     taken = &mut outcome => break taken,
-                    read = read_more(self.link, &mut self.buffer) => read?,
+                    read = self.fill_in_time(&undone) => read?,
                 }
             } else {
                 // The sink may be done while the channel is full of what comes behind the body.
@@ -134,7 +144,10 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
                     biased;
                     taken = &mut outcome => break taken,
                     room = chunks.reserve() => match room {
-                        Ok(room) => room.send(self.buffer.split().freeze()),
+                        Ok(room) => {
+                            undone.fetch_add(self.buffer.len(), Ordering::Relaxed);
+                            room.send(self.buffer.split().freeze());
+                        }
                         Err(_) => break (&mut outcome).await,
                     },
                 }
@@ -154,7 +167,7 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
     async fn signature(&mut self) -> Result<(), End> {
         const LEN: usize = SNAPSHOT_SIGNATURE.len();
         while self.buffer.len() < 4 + LEN {
-            self.fill().await?;
+            self.fill_in_time(&AtomicUsize::new(0)).await?;
         }
         let signature = self.buffer.split_to(4 + LEN);
         let is_right = signature[..4] == (LEN as i32).to_be_bytes()
@@ -193,11 +206,29 @@ fn make_room(buffer: &mut BytesMut) {
     }
 }
 
+/// A packet of the leader's: what can't be read must not get into the log, for neither this server
+/// nor Apache's would start on it again.
+pub fn check_txn(packet: &Packet) -> Result<(), String> {
+    let (zxid, data) = (packet.zxid, packet.data.as_deref().unwrap_or_default());
+    let txn = match packet.kind {
+        Some(PacketType::Proposal | PacketType::Inform) => Ok(data),
+        Some(PacketType::InformAndActivate) => {
+            ActivatedTxn::from_bytes(data).map(|activated| activated.txn)
+        }
+        _ => return Ok(()),
+    };
+    match txn.and_then(TxnRecord::from_bytes) {
+        Ok(record) if record.header.zxid == zxid.0 => Ok(()),
+        Ok(record) => {
+            let inside = Zxid(record.header.zxid);
+            Err(format!("the leader's transaction {zxid} says that it is {inside}"))
+        }
+        Err(e) => Err(format!("the leader's transaction {zxid} can't be read: {e}")),
+    }
+}
+
 /// Takes one whole packet from the front of the buffer; its data shares the buffer's memory.
-pub(super) fn next_packet(
-    buffer: &mut BytesMut,
-    limits: Limits,
-) -> Result<Option<Packet>, DecodeError> {
+pub fn next_packet(buffer: &mut BytesMut, limits: Limits) -> Result<Option<Packet>, DecodeError> {
     let Some(len) = QuorumPacket::measure(buffer, limits)? else { return Ok(None) };
     let mut reader = jute::Reader::with_limits(&buffer[..len], limits);
     let packet = QuorumPacket::decode(&mut reader)?;

@@ -2,6 +2,7 @@
 //! and znodes with the "/" behind them; no header, no seals), the signature. Received: the same.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -39,6 +40,8 @@ pub(super) struct Intake<S> {
     /// Takes the body, and whatever comes with it. Closed when the sink wants no more.
     pub chunks: mpsc::Sender<Bytes>,
     pub outcome: Outcome<S>,
+    /// What the sink has been given and has not done with.
+    pub undone: Arc<AtomicUsize>,
 }
 
 /// Tells once how it went.
@@ -63,27 +66,31 @@ impl<S: SnapshotSink> Intake<S> {
     ) -> io::Result<Intake<S>> {
         let (chunks, unread) = mpsc::channel(limits::TRANSFER_CHUNKS);
         let (done, outcome) = oneshot::channel();
+        let undone = Arc::new(AtomicUsize::new(0));
+        let to_do = Arc::clone(&undone);
         let name = "snapshot-taker".to_owned();
         std::thread::Builder::new().name(name).spawn(move || {
             let right = shelf.wait();
             let begun = if unread.is_closed() { Err(ended()) } else { make(link, zxid) };
-            let taken = begun.and_then(|sink| take_in(right.hold(sink), unread));
+            let taken = begun.and_then(|sink| take_in(right.hold(sink), unread, &to_do));
             // The link may be gone.
             let _ = done.send(taken);
         })?;
-        Ok(Intake { chunks, outcome })
+        Ok(Intake { chunks, outcome, undone })
     }
 }
 
 fn take_in<S: SnapshotSink>(
     mut sink: Held<S>,
     mut unread: mpsc::Receiver<Bytes>,
+    undone: &AtomicUsize,
 ) -> io::Result<Taken<S>> {
     while let Some(chunk) = unread.blocking_recv() {
         if let Some(used) = sink.sink().feed(&chunk)? {
             let rest = chunk.slice(used..);
             return Ok(Taken { sink, rest, unread });
         }
+        undone.fetch_sub(chunk.len(), Ordering::Relaxed);
     }
     Err(ended())
 }

@@ -1,6 +1,7 @@
 //! The port on loopback: a fake core above, plain sockets as peers.
 
 mod kit;
+mod pace;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jute::quorum::{PacketType, ServerState};
+use jute::txn::TxnHeader;
+use jute::Encode;
 
 use self::kit::{body, packet, proposals, Kit, FRAMED_BODY_HEAD};
 use super::*;
@@ -67,6 +70,45 @@ fn rubbish_closes_its_own_connection_behind_what_was_good() {
     }
     good.write_all(&packet(PacketType::Ack, 2, None)).unwrap();
     kit.expect_packet(good_link, PacketType::Ack, 2, None);
+}
+
+/// A transaction's bytes, whose header says `zxid`: an error, which has the shortest record.
+fn transaction(zxid: i64) -> Vec<u8> {
+    let header = TxnHeader { client_id: 1, cxid: 2, zxid, time_ms: 3, kind: -1 };
+    let mut bytes = header.to_bytes();
+    bytes.extend((-101i32).to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_transaction_that_cannot_be_read_closes_the_link_before_the_core_hears_of_it() {
+    let mut kit = Kit::new();
+    let good = transaction(5);
+    let cut = &good[..good.len() - 1];
+    let bad: [Option<&[u8]>; 4] = [None, Some(b""), Some(cut), Some(&transaction(6))];
+    // A reconfig has the next leader's id in front.
+    let kinds = [
+        (PacketType::Proposal, &[][..]),
+        (PacketType::Inform, &[]),
+        (PacketType::InformAndActivate, &[0; 8]),
+    ];
+    for (kind, front) in kinds {
+        for data in bad {
+            let (mut leader, link) = kit.leader();
+            let good = [front, &good].concat();
+            let data = data.map(|data| [front, data].concat());
+            let mut bytes = packet(kind, 5, Some(&good));
+            bytes.extend(packet(kind, 5, data.as_deref()));
+            bytes.extend(packet(PacketType::Ping, 7, None));
+            leader.write_all(&bytes).unwrap();
+            kit.expect_packet(link, kind, 5, Some(&good));
+            kit.expect_closed(link);
+        }
+    }
+    // Nobody logs what a learner says.
+    let (mut learner, link) = kit.learner();
+    learner.write_all(&packet(PacketType::Proposal, 5, Some(cut))).unwrap();
+    kit.expect_packet(link, PacketType::Proposal, 5, Some(cut));
 }
 
 #[test]

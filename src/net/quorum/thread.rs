@@ -48,7 +48,8 @@ impl QuorumThread {
             .build()?;
         let mailbox = Arc::new(Mailbox::default());
         let shelf = Arc::new(Shelf::new());
-        let ports = PeerPorts::new(Arc::clone(&mailbox), Arc::clone(&shelf));
+        let input_max = settings.input_bytes_max;
+        let ports = PeerPorts::new(Arc::clone(&mailbox), Arc::clone(&shelf), input_max);
         let thread = std::thread::Builder::new().name("quorum".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async move {
@@ -126,6 +127,11 @@ impl<S: SnapshotSink> Desk<S> {
             Command::Close { link } => {
                 if let Some(link) = self.find(link) {
                     link.close();
+                }
+            }
+            Command::Heard { link, bytes } => {
+                if let Some(link) = self.find(link) {
+                    link.inflow.heard(bytes);
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 
@@ -97,6 +98,7 @@ enum Front {
 
 /// Writes until the connection ends, or until it shall be closed and nothing is left.
 pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
+    let stall = Some(Duration::from_millis(desk.settings.transfer_stall_ms));
     loop {
         let outcome = match front(link, desk) {
             Front::Nothing if link.closing.is_cancelled() => return End::Closed,
@@ -104,9 +106,13 @@ pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
                 link.queued.notified().await;
                 Ok(())
             }
-            Front::Packets => write_packets(link).await,
+            Front::Packets => {
+                // What stands in front of a transfer belongs to it: the core waits for its end.
+                let in_front = link.queue.borrow().has_transfer();
+                write_packets(link, stall.filter(|_| in_front)).await
+            }
             Front::Transfer(Ok(transfer)) => {
-                let outcome = pass_on(link, transfer).await;
+                let outcome = pass_on(link, transfer, stall).await;
                 if outcome.is_ok() && !link.queue.borrow().has_transfer() {
                     desk.tell(Event::BulkSent { link: link.id });
                 }
@@ -139,14 +145,14 @@ fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
 }
 
 /// Writes what the socket takes; waits only if it takes nothing.
-async fn write_packets(link: &Link) -> Result<(), End> {
+async fn write_packets(link: &Link, within: Option<Duration>) -> Result<(), End> {
     loop {
         let attempt =
             link.queue.borrow_mut().write(|slices| link.stream.try_write_vectored(slices));
         match attempt {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                link.stream.writable().await.map_err(unwritable)?;
+                writable(link, within).await?;
             }
             Err(e) => return Err(unwritable(e)),
         }
@@ -154,10 +160,10 @@ async fn write_packets(link: &Link) -> Result<(), End> {
 }
 
 /// Writes what comes out of a file.
-async fn pass_on(link: &Link, mut transfer: Transfer) -> Result<(), End> {
+async fn pass_on(link: &Link, mut transfer: Transfer, within: Option<Duration>) -> Result<(), End> {
     loop {
         match transfer.next().await {
-            Part::Bytes(bytes) => write_bytes(link, &bytes).await?,
+            Part::Bytes(bytes) => write_bytes(link, &bytes, within).await?,
             Part::End => return Ok(()),
             Part::Failed(e) => {
                 return Err(End::Failed(format!("what it needs cannot be read from disk: {e}")));
@@ -166,17 +172,30 @@ async fn pass_on(link: &Link, mut transfer: Transfer) -> Result<(), End> {
     }
 }
 
-async fn write_bytes(link: &Link, mut rest: &[u8]) -> Result<(), End> {
+async fn write_bytes(link: &Link, mut rest: &[u8], within: Option<Duration>) -> Result<(), End> {
     while !rest.is_empty() {
         match link.stream.try_write(rest) {
             Ok(n) => rest = &rest[n..],
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                link.stream.writable().await.map_err(unwritable)?;
+                writable(link, within).await?;
             }
             Err(e) => return Err(unwritable(e)),
         }
     }
     Ok(())
+}
+
+/// Waits until the socket takes more; `within` a time, if that is given.
+async fn writable(link: &Link, within: Option<Duration>) -> Result<(), End> {
+    let writable = link.stream.writable();
+    let outcome = match within {
+        None => writable.await,
+        Some(within) => tokio::time::timeout(within, writable).await.map_err(|_| {
+            let ms = within.as_millis();
+            End::Failed(format!("it has taken nothing of what it needs for {ms} ms"))
+        })?,
+    };
+    outcome.map_err(unwritable)
 }
 
 fn unwritable(e: io::Error) -> End {

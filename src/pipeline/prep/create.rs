@@ -115,8 +115,8 @@ impl Prep {
         acl: Option<Vec<Acl<'b>>>,
     ) -> Result<Txn<'b>, ErrorCode> {
         op.cx.session?;
-        if op.cx.is_local && kind.mode().is_ephemeral() {
-            return Err(ErrorCode::EphemeralOnLocalSession);
+        if kind.mode().is_ephemeral() {
+            op.cx.ephemerals?;
         }
         let path = path.ok_or(ErrorCode::MarshallingError)?;
         if path.contains('\0') {

@@ -3,6 +3,7 @@
 //! its place in the order too; only what can't be parsed takes none.
 
 mod create;
+mod eager;
 mod modify;
 mod multi;
 mod quota;
@@ -13,10 +14,11 @@ use std::collections::BTreeMap;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
+pub use self::eager::denied;
 use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
 use super::request::Request;
-use crate::auth::Auth;
+use crate::auth::{perms, Auth};
 use crate::tree::{self, Owner, OwnerRules, Replica};
 use crate::types::{Now, Zxid};
 
@@ -57,8 +59,10 @@ pub struct Context<'a> {
     pub now: Now,
     /// Whether the asking session is there and not closing; else the error it gets.
     pub session: Result<(), ErrorCode>,
-    /// Only one server knows the session: it can own no ephemeral.
-    pub is_local: bool,
+    /// Whether the asking session may own ephemerals: not one that a single server knows.
+    pub ephemerals: Result<(), ErrorCode>,
+    /// What the ensemble has against a reconfig, if that is what is asked for.
+    pub reconfig: Result<(), ErrorCode>,
 }
 
 /// One operation's surroundings: the transaction it will be part of and who asks.
@@ -177,15 +181,21 @@ impl Prep {
             Parsed::SetAcl(r) => self.set_acl(op, r),
             Parsed::Multi(r) => Ok(self.multi(op, r)),
             Parsed::Reconfig if !self.options.reconfig => Err(ErrorCode::ReconfigDisabled),
-            Parsed::Reconfig => {
-                op.cx.session?;
-                // A standalone server has no ensemble to change.
-                Err(ErrorCode::Unimplemented)
-            }
+            Parsed::Reconfig => Err(self.refuse_reconfig(op)),
             Parsed::Unreadable => Err(ErrorCode::MarshallingError),
             Parsed::CreateSession => Ok(Txn::CreateSession(request.session_timeout_ms)),
             Parsed::CloseSession => Ok(self.close_session(op)),
         }
+    }
+
+    /// Changing the members is not built yet. Whoever could not do it on Apache's server either
+    /// hears why; anybody else hears what a standalone server says to all.
+    fn refuse_reconfig(&self, op: &Op<'_>) -> ErrorCode {
+        let checked = op.cx.session.and(op.cx.reconfig).and_then(|()| {
+            let node = self.find(op, tree::CONFIG_PATH)?;
+            op.cx.auth.check(&node.acl, perms::WRITE, op.identities)
+        });
+        checked.err().unwrap_or(ErrorCode::Unimplemented)
     }
 
     fn take_zxid(&mut self) -> Zxid {
@@ -226,13 +236,26 @@ impl Prep {
     }
 }
 
+/// What becomes of a learner's client's request whose body can't be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It gets MarshallingError in its turn, and nobody else hears of it.
+    Refused,
+    /// It fails as a transaction of its own, like any multi.
+    Logged,
+}
+
 /// Whether a write's or sync's body can be parsed: what can't be must not leave this server.
-pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), ErrorCode> {
+pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), Unreadable> {
     let read = match op {
         OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(drop),
         _ => Parsed::read(op, body).map(drop),
     };
-    read.map_err(|_| ErrorCode::MarshallingError)
+    read.map_err(|error| match error {
+        DecodeError::Null => Unreadable::Refused,
+        _ if op == OpCode::Multi => Unreadable::Logged,
+        _ => Unreadable::Refused,
+    })
 }
 
 /// Whether a request may make ephemerals: a session that only one server knows must be made known

@@ -33,6 +33,22 @@ impl Inode {
         Inode { cached: content.clone(), durable: content, pending: Vec::new() }
     }
 
+    /// What is on the disk for certain.
+    pub fn on_disk(&self) -> &[u8] {
+        &self.durable
+    }
+
+    /// Flips a bit; false: there is no such byte on the disk.
+    pub fn flip(&mut self, byte: usize, bit: u8) -> bool {
+        for bytes in [&mut self.cached, &mut self.durable] {
+            match bytes.get_mut(byte) {
+                Some(byte) => *byte ^= 1 << (bit % 8),
+                None => return false,
+            }
+        }
+        true
+    }
+
     fn write(&mut self, at: usize, bytes: &[u8]) {
         let end = at + bytes.len();
         if end > self.cached.len() {

@@ -65,6 +65,23 @@ struct State {
     faults: Vec<(Call, u64, io::ErrorKind)>,
     /// All files together may be so long.
     quota_bytes: u64,
+    pace: Pace,
+    /// Grows with whatever changes files otherwise than by adding to their ends.
+    shape: u64,
+    /// Syncs that have succeeded.
+    synced: u64,
+}
+
+/// How long the disk takes, ns. Only whoever runs in the simulator's world notices.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    /// A sync takes from half of this to all of it.
+    pub sync_ns: u64,
+    /// Any other call.
+    pub call_ns: u64,
+    /// One sync in so many takes `stall_ns`; 0: none does.
+    pub stall_one_in: usize,
+    pub stall_ns: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -126,6 +143,9 @@ impl SimDisk {
             crashed: false,
             faults: Vec::new(),
             quota_bytes: u64::MAX,
+            pace: Pace::default(),
+            shape: 0,
+            synced: 0,
         };
         SimDisk { state: Rc::new(RefCell::new(state)) }
     }
@@ -137,6 +157,8 @@ impl SimDisk {
         state.crash_at = None;
         state.crashed = false;
         state.faults.clear();
+        state.shape += 1;
+        state.forget_unnamed();
         SimDisk { state: Rc::new(RefCell::new(state)) }
     }
 
@@ -145,6 +167,56 @@ impl SimDisk {
         let disk = self.fork();
         disk.state.borrow_mut().lose_power(seed);
         disk
+    }
+
+    /// Forgets faults that have not come yet.
+    pub fn calm(&self) {
+        let mut state = self.state.borrow_mut();
+        state.crash_at = None;
+        state.faults.clear();
+    }
+
+    /// Makes it slow.
+    pub fn set_pace(&self, pace: Pace) {
+        self.state.borrow_mut().pace = pace;
+    }
+
+    /// A number that changes with whatever changes files otherwise than by adding to their ends.
+    pub fn shape(&self) -> u64 {
+        self.state.borrow().shape
+    }
+
+    /// How many syncs have succeeded.
+    pub fn synced(&self) -> u64 {
+        self.state.borrow().synced
+    }
+
+    /// The files in `dir` whose names are on the disk for certain; not a call.
+    pub fn durable_names(&self, dir: &Path) -> Vec<String> {
+        let state = self.state.borrow();
+        state.dirs.get(dir).map_or(Vec::new(), |dir| dir.durable_names.keys().cloned().collect())
+    }
+
+    /// Shows what of a file is on the disk for certain; not a call.
+    pub fn with_durable<T>(&self, path: &Path, see: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        let state = self.state.borrow();
+        let (dir, name) = split(path).ok()?;
+        let inode = *state.dirs.get(&dir)?.durable_names.get(&name)?;
+        Some(see(state.inodes[inode].on_disk()))
+    }
+
+    /// The same, to keep.
+    pub fn durable_content(&self, path: &Path) -> Option<Vec<u8>> {
+        self.with_durable(path, <[u8]>::to_vec)
+    }
+
+    /// Flips one bit of a file, in the cache and on the disk; not a call. False: there is no
+    /// such byte.
+    pub fn flip(&self, path: &Path, byte: usize, bit: u8) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Ok(inode) = state.find(path) else { return false };
+        state.shape += 1;
+        state.inodes[inode].flip(byte, bit)
     }
 
     /// How many calls were made.
@@ -227,6 +299,12 @@ impl SimDisk {
         let count = state.counts.entry(call).or_default();
         *count += 1;
         let nth = *count - 1;
+        super::scene::spend(state.pace.of(call, &mut state.rng));
+        match call {
+            Call::SetLength | Call::Remove | Call::Rename | Call::SyncDir => state.shape += 1,
+            Call::Sync => state.synced += 1,
+            _ => {}
+        }
         if crash {
             // A write may have been on its way; a sync has not come back.
             if call != Call::Sync && call != Call::SyncDir {
@@ -243,7 +321,45 @@ impl SimDisk {
     }
 }
 
+impl Pace {
+    fn of(self, call: Call, rng: &mut Rng) -> u64 {
+        if self.sync_ns == 0 {
+            return 0;
+        }
+        match call {
+            Call::Sync | Call::SyncDir
+                if self.stall_one_in > 0 && rng.one_in(self.stall_one_in) =>
+            {
+                self.stall_ns
+            }
+            Call::Sync | Call::SyncDir => {
+                self.sync_ns / 2 + rng.below(self.sync_ns as usize / 2 + 1) as u64
+            }
+            _ => self.call_ns,
+        }
+    }
+}
+
 impl State {
+    /// Frees what no name leads to any more. No file is open.
+    fn forget_unnamed(&mut self) {
+        let mut named = vec![false; self.inodes.len()];
+        for dir in self.dirs.values() {
+            let pending = dir.pending.iter().filter_map(|op| match op {
+                NameOp::Link(_, inode) | NameOp::Rename(_, _, inode) => Some(inode),
+                NameOp::Unlink(_) => None,
+            });
+            for inode in dir.names.values().chain(dir.durable_names.values()).chain(pending) {
+                named[*inode] = true;
+            }
+        }
+        for (inode, named) in self.inodes.iter_mut().zip(named) {
+            if !named {
+                *inode = Inode::default();
+            }
+        }
+    }
+
     fn find(&self, path: &Path) -> io::Result<usize> {
         let (dir, name) = split(path)?;
         let inode = self.dirs.get(&dir).and_then(|dir| dir.names.get(&name));

@@ -46,14 +46,15 @@ impl Leader {
         }
     }
 
-    fn handle_ack(&mut self, standing: &Standing, link: LinkId, zxid: Zxid) {
+    fn handle_ack(&mut self, standing: &mut Standing, link: LinkId, zxid: Zxid) {
         let Some(learner) = self.links.all.get_mut(&link) else { return };
         // Counter 0: UPTODATE's. Beyond what we have proposed: nobody can have that from us.
         if zxid.counter() == 0 || zxid <= learner.acked || zxid > self.last_proposed {
             return;
         }
-        learner.acked = zxid;
+        let before = std::mem::replace(&mut learner.acked, zxid);
         if let Some(sid) = self.links.voter(standing, link) {
+            standing.mark_acks(sid, before, zxid);
             self.acked.insert(sid, zxid);
             self.acks_uncounted = true;
         }
@@ -86,10 +87,11 @@ impl Leader {
         standing.append(txns);
     }
 
-    pub(super) fn count_own_log(&mut self, standing: &Standing) {
-        let durable = standing.last_durable();
-        if self.acked.get(&standing.me()).is_some_and(|acked| durable > *acked) {
-            self.acked.insert(standing.me(), durable);
+    pub(super) fn count_own_log(&mut self, standing: &mut Standing) {
+        let (me, durable) = (standing.me(), standing.last_durable());
+        if let Some(acked) = self.acked.get(&me).copied().filter(|acked| durable > *acked) {
+            standing.mark_acks(me, acked, durable);
+            self.acked.insert(me, durable);
             self.acks_uncounted = true;
         }
     }
@@ -130,6 +132,7 @@ impl Leader {
         self.links.send_to_all(standing, LearnerKind::Follower, &commits.take());
         self.links.send_to_all(standing, LearnerKind::Observer, &informs.take());
         standing.commit(count);
+        self.links.bound_backlog(standing);
     }
 
     /// The last zxid that a quorum, and this server among it, has on disk. Without its own disk it

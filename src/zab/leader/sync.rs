@@ -6,7 +6,7 @@ use tracing::info;
 use super::super::links::Stage;
 use super::super::packets::start_of;
 use super::super::standing::Standing;
-use super::super::{LinkId, Output, Role};
+use super::super::{LinkId, Output, Role, SyncMode};
 use super::{Leader, Phase};
 use crate::types::Zxid;
 
@@ -33,8 +33,10 @@ impl Leader {
             return;
         }
         learner.stage = Stage::Synced;
+        let mode = learner.sync_mode.unwrap_or(SyncMode::Diff);
         learner.acked = learner.acked.max(learner.synced_to).max(zxid);
         let acked = learner.acked;
+        self.links.mark_sync(standing, mode, true);
         if let Some(sid) = self.links.voter(standing, link) {
             self.new_leader_acks.insert(sid);
             self.acked.insert(sid, acked);

@@ -189,5 +189,8 @@ impl Broadcast {
             master.inform(standing, count);
         }
         standing.commit(count);
+        if let Some(master) = &mut self.master {
+            master.bound_backlog(standing);
+        }
     }
 }

@@ -236,6 +236,11 @@ impl Master {
         self.links.send_synced(standing, link);
     }
 
+    /// What has been put out may be too much to keep for those who wait for a snapshot.
+    pub(super) fn bound_backlog(&mut self, standing: &mut Standing) {
+        self.links.bound_backlog(standing);
+    }
+
     /// The first `count` transactions of the tail are about to be put out.
     pub(super) fn inform(&mut self, standing: &mut Standing, count: usize) {
         let heard = self.links.has_forwarding(LearnerKind::Observer);

@@ -7,7 +7,7 @@ use tracing::info;
 use super::super::history::SyncPlan;
 use super::super::packets::{packet, start_of, Packets};
 use super::super::standing::Standing;
-use super::super::{LearnerKind, LinkId, Output, SyncMode};
+use super::super::{LearnerKind, LinkId, Mark, Output, SyncMode};
 use super::{Links, Stage};
 use crate::types::{LoggedTxn, Zxid};
 
@@ -54,6 +54,18 @@ impl Links {
         }
     }
 
+    /// Apache counts TRUNC with DIFF.
+    pub(in crate::zab) fn mark_sync(&self, standing: &mut Standing, mode: SyncMode, ended: bool) {
+        let is_snapshot = mode == SyncMode::Snap;
+        let in_progress = self.syncs_in_progress(is_snapshot);
+        standing.mark(Mark::Sync { mode, ended, in_progress });
+    }
+
+    fn syncs_in_progress(&self, snapshots: bool) -> usize {
+        let syncing = self.all.values().filter(|learner| learner.is_synchronising());
+        syncing.filter(|l| (l.sync_mode == Some(SyncMode::Snap)) == snapshots).count()
+    }
+
     pub(in crate::zab) fn set_stage(&mut self, link: LinkId, stage: Stage) {
         if let Some(learner) = self.all.get_mut(&link) {
             learner.stage = stage;
@@ -68,11 +80,7 @@ impl Links {
 
     /// Apache's `LearnerSyncThrottler`: voters are counted, but never turned away.
     fn take_place(&self, standing: &Standing, link: LinkId, snapshot: bool) -> bool {
-        let taken = self
-            .all
-            .values()
-            .filter(|l| l.is_synchronising() && (l.sync_mode == Some(SyncMode::Snap)) == snapshot)
-            .count();
+        let taken = self.syncs_in_progress(snapshot);
         let places = match snapshot {
             true => standing.options.concurrent_snap_syncs_max,
             false => standing.options.concurrent_diff_syncs_max,
@@ -83,8 +91,22 @@ impl Links {
     fn begin_snapshot(&mut self, standing: &mut Standing, link: LinkId) {
         self.set_mode(link, SyncMode::Snap);
         self.set_stage(link, Stage::BeginningSnapshot(standing.last_committed()));
+        self.mark_sync(standing, SyncMode::Snap, false);
         self.repin(standing);
         standing.put(Output::Snapshot { link });
+    }
+
+    /// Gives up on learners whose snapshot is not begun while more and more is committed: all of
+    /// that would have to be kept for them, and sent. Those who wait longest go first.
+    pub(in crate::zab) fn bound_backlog(&mut self, standing: &mut Standing) {
+        while standing.history.pinned_bytes() > standing.options.backlog_bytes_max {
+            let waiting = self.all.iter().filter_map(|(link, learner)| match learner.stage {
+                Stage::BeginningSnapshot(zxid) => Some((zxid, *link)),
+                _ => None,
+            });
+            let Some((_, link)) = waiting.min() else { return };
+            self.refuse(standing, link, "too much is committed while it waits for its snapshot");
+        }
     }
 
     /// What is committed while images are being begun is kept for those who get them.
@@ -155,6 +177,11 @@ impl Links {
         learner.stage = Stage::Synchronising;
         learner.heard_ms = now_ms;
         learner.synced_to = standing.last_committed();
+        let mode = learner.sync_mode.unwrap_or(SyncMode::Diff);
+        if mode != SyncMode::Snap {
+            self.mark_sync(standing, mode, false);
+        }
+        let Some(learner) = self.all.get(&link) else { return };
         let mut packets = Packets::new();
         // Never to observers, which could not tell it from what is committed.
         if learner.kind == LearnerKind::Follower {
@@ -167,7 +194,7 @@ impl Links {
         info!(
             "Synchronising learner {} by {} with zxid {}",
             learner.sid.map_or(-1, |sid| sid.0),
-            learner.sync_mode.unwrap_or(SyncMode::Diff),
+            mode,
             learner.synced_to
         );
         standing.send(link, packets.take());

@@ -15,6 +15,7 @@ use super::*;
 pub const ME: Sid = Sid(1);
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const DIAL_PAUSE_MS: u64 = 20;
+pub const INPUT_BYTES_MAX: usize = 4 << 20;
 pub const OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// In front of the body: its length.
 pub const FRAMED_BODY_HEAD: usize = 4;
@@ -35,6 +36,11 @@ pub struct Kit {
 impl Kit {
     /// Listens already.
     pub fn new() -> Kit {
+        Kit::that_stalls_after(PATIENCE)
+    }
+
+    /// Transfers may stand still for so long.
+    pub fn that_stalls_after(stall: Duration) -> Kit {
         let (sender, events) = channel();
         let (notify, notified) = channel();
         let addresses: Arc<Mutex<BTreeMap<Sid, Vec<QuorumAddress>>>> = Arc::default();
@@ -50,6 +56,8 @@ impl Kit {
             leader_nodelay: true,
             follower_nodelay: true,
             dial_pause_ms: DIAL_PAUSE_MS,
+            input_bytes_max: INPUT_BYTES_MAX,
+            transfer_stall_ms: stall.as_millis() as u64,
             output_bytes_max: OUTPUT_BYTES_MAX,
         };
         let log = Arc::new(FakeLog::default());
@@ -133,8 +141,12 @@ impl Kit {
         }
     }
 
+    /// The core takes the next event.
     pub fn next_event(&mut self) -> Event {
-        self.events.recv_timeout(PATIENCE).expect("an event")
+        let event = self.events.recv_timeout(PATIENCE).expect("an event");
+        self.ports.heard(&event);
+        self.ports.flush();
+        event
     }
 
     pub fn expect_opened(&mut self) -> LinkId {

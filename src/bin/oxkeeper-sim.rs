@@ -1,0 +1,149 @@
+//! `oxkeeper-sim`: runs seeds in the deterministic simulator and says what came of them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use oxkeeper::sim::{run, Closing, Options};
+
+/// Runs whole ensembles under faults, in virtual time. The same seed gives the same run.
+#[derive(Parser)]
+#[command(name = "oxkeeper-sim")]
+struct Arguments {
+    /// The first seed, decimal or 0x…
+    #[arg(long, default_value = "1", value_parser = seed)]
+    seed: u64,
+    /// How many seeds to run, from the first on.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Where to write one line for each change of role, crash and fault; with one seed they go to
+    /// the standard output else.
+    #[arg(long)]
+    trace: Option<String>,
+    /// Runs each seed twice and compares.
+    #[arg(long)]
+    doublecheck: bool,
+    /// Goes on behind a broken invariant.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
+    match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let began = Instant::now();
+    let mut sum = Sum::default();
+    for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
+        let closing = run(seed, Options { teller: teller(&arguments), ..Options::default() });
+        if arguments.doublecheck {
+            let again = run(seed, Options::default());
+            if again.trace != closing.trace {
+                println!("seed {seed:#x}: two runs differ: {:x} {:x}", closing.trace, again.trace);
+                sum.failed += 1;
+            }
+        }
+        say(&closing);
+        sum.add(&closing);
+        if sum.failed > 0 && !arguments.keep_going {
+            break;
+        }
+    }
+    sum.say(began.elapsed().as_secs_f64());
+    ExitCode::from(u8::from(sum.failed > 0))
+}
+
+/// Who hears of a run's changes.
+fn teller(arguments: &Arguments) -> Option<oxkeeper::sim::Teller> {
+    let line = |now_ns: u64, line: &str| format!("{:>10.3} {line}", now_ns as f64 / 1e9);
+    match &arguments.trace {
+        Some(path) => {
+            let mut file = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .unwrap_or_else(|e| panic!("{path} can't be written: {e}"));
+            Some(Box::new(move |at, what| {
+                let _ = writeln!(file, "{}", line(at, what));
+            }))
+        }
+        None if arguments.seeds == 1 => {
+            Some(Box::new(move |at, what| println!("{}", line(at, what))))
+        }
+        None => None,
+    }
+}
+
+fn say(closing: &Closing) {
+    let injected: Vec<String> =
+        closing.injected.iter().map(|(fault, count)| format!("{fault:?} {count}")).collect();
+    println!(
+        "seed {:#x}: trace {:016x}, {:.1} s, {} events, {} committed, {} acked, faults: {}",
+        closing.seed,
+        closing.trace,
+        closing.simulated_ms as f64 / 1e3,
+        closing.events,
+        closing.committed,
+        closing.acked,
+        injected.join(", "),
+    );
+    for violation in &closing.violations {
+        println!("seed {:#x}: BROKEN {violation}", closing.seed);
+    }
+}
+
+/// The closing summary.
+#[derive(Default)]
+struct Sum {
+    seeds: u64,
+    failed: u64,
+    simulated_ms: u64,
+    events: u64,
+    committed: usize,
+    acked: usize,
+    answered: usize,
+    lost: usize,
+    injected: BTreeMap<String, u64>,
+}
+
+impl Sum {
+    fn add(&mut self, closing: &Closing) {
+        self.seeds += 1;
+        self.failed += u64::from(!closing.violations.is_empty());
+        self.simulated_ms += closing.simulated_ms;
+        self.events += closing.events;
+        self.committed += closing.committed;
+        self.acked += closing.acked;
+        self.answered += closing.answered;
+        self.lost += closing.lost();
+        for (fault, count) in &closing.injected {
+            *self.injected.entry(format!("{fault:?}")).or_default() += count;
+        }
+    }
+
+    fn say(&self, took_s: f64) {
+        let simulated_s = self.simulated_ms as f64 / 1e3;
+        println!(
+            "{} seeds, {} failed, {:.2} simulated hours, {} events, {:.0} simulated s per s",
+            self.seeds,
+            self.failed,
+            simulated_s / 3600.0,
+            self.events,
+            simulated_s / took_s.max(1e-9),
+        );
+        println!(
+            "{} committed, {} answered, {} acked, {} acked and lost",
+            self.committed, self.answered, self.acked, self.lost
+        );
+        for (fault, count) in &self.injected {
+            println!("  {fault}: {count}");
+        }
+    }
+}

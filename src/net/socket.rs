@@ -1,0 +1,45 @@
+//! A client's socket as its connection uses it: TCP, or the simulator's.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use super::listener;
+
+/// A stream of bytes to and from a client. Nothing blocks: what can't be done now is `WouldBlock`.
+pub trait ClientSocket {
+    /// Reads what is there, at most a buffer full; 0: the client has hung up.
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
+    /// Writes as much as the socket takes.
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+    /// Whether [`ClientSocket::try_read`] is worth a try; else `cx` is woken when it is.
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Whether [`ClientSocket::try_write`] is worth a try; else `cx` is woken when it is.
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()>;
+    /// Ends the stream so that what was written last still arrives.
+    fn hang_up(&self);
+}
+
+impl ClientSocket for TcpStream {
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        TcpStream::try_read(self, into)
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        TcpStream::try_write(self, bytes)
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error shows when it is read from.
+        TcpStream::poll_read_ready(self, cx).map(|_| ())
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        TcpStream::poll_write_ready(self, cx).map(|_| ())
+    }
+
+    fn hang_up(&self) {
+        listener::hang_up(self);
+    }
+}

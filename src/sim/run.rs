@@ -1,0 +1,181 @@
+//! One run: faults, then healing, then everybody must agree, then all power goes and they must
+//! agree again; then the clients' histories are judged.
+
+use std::collections::BTreeMap;
+
+use super::check::{self, Violation};
+use super::fault::Fault;
+use super::history::{judge, Broken, Record, Rules};
+use super::world::Teller;
+use super::{Shape, World};
+use crate::zab::Role;
+
+const MS: u64 = 1_000_000;
+
+/// How to run.
+#[derive(Default)]
+pub struct Options {
+    /// Hears of changes of roles, crashes and faults.
+    pub teller: Option<Teller>,
+    /// In place of the seed's own shape.
+    pub shape: Option<Shape>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Closing {
+    pub seed: u64,
+    /// Same seed, same number.
+    pub trace: u64,
+    /// By the world's clock.
+    pub simulated_ms: u64,
+    pub events: u64,
+    /// Transactions agreed upon.
+    pub committed: usize,
+    /// Writes that clients were told of.
+    pub acked: usize,
+    /// Requests that were answered.
+    pub answered: usize,
+    /// Each kind of fault, and how often it was really injected.
+    pub injected: BTreeMap<Fault, u64>,
+    pub violations: Vec<Violation>,
+}
+
+impl Closing {
+    /// Writes that were acknowledged and are not there.
+    pub fn lost(&self) -> usize {
+        let lost = Broken::LostWrite;
+        let is_lost = |v: &&Violation| v.check == HISTORY && v.what.contains(&format!("{lost:?}"));
+        self.violations.iter().filter(is_lost).count()
+    }
+}
+
+/// What judges of histories find counts as broken under this name.
+const HISTORY: &str = "history";
+
+/// Runs a seed.
+pub fn run(seed: u64, options: Options) -> Closing {
+    let shape = options.shape.unwrap_or_else(|| Shape::draw(seed));
+    let mut world = World::new(seed, shape, check::all());
+    if let Some(teller) = options.teller {
+        world.listen(teller);
+    }
+    world.run_until(world.shape.safety_ms * MS);
+    world.heal();
+    world.converge("behind the faults");
+    world.blackout();
+    world.converge("behind a restart of all");
+    if world.violations.is_empty() {
+        world.check_end();
+        world.judge();
+    }
+    world.close(seed)
+}
+
+impl World {
+    /// No more faults.
+    fn heal(&mut self) {
+        self.tell(|| "healed".to_owned());
+        self.is_healed = true;
+        self.wire.cuts.clear();
+        self.wire.be_punctual();
+        for node in &mut self.nodes {
+            node.paused_until_ns = 0;
+            node.disk.calm();
+        }
+        for client in &mut self.clients {
+            client.is_quiet = true;
+        }
+    }
+
+    /// Everybody loses power.
+    fn blackout(&mut self) {
+        if self.violations.is_empty() {
+            for node in 0..self.nodes.len() {
+                self.crash(node, true);
+            }
+        }
+    }
+
+    /// Everybody must come to serve the same state, within a generous time.
+    fn converge(&mut self, when: &str) {
+        let limit_ms = self.shape.tick_ms * self.shape.init_limit;
+        let end_ns = self.now_ns + (10 * limit_ms + 60_000) * MS;
+        while self.violations.is_empty() && !self.is_settled() {
+            if self.now_ns >= end_ns {
+                let what = format!("no agreement {when}: {}", self.describe());
+                self.violations.push(Violation { check: "converge", what });
+                return;
+            }
+            let next_ns = self.now_ns + 50 * MS;
+            self.run_until(next_ns);
+        }
+    }
+
+    /// One leader, everybody serves what it serves, nothing is on its way.
+    fn is_settled(&self) -> bool {
+        let mut states = Vec::new();
+        let mut leaders = 0;
+        for node in &self.nodes {
+            let Some(life) = &node.life else { return false };
+            match node.role {
+                Role::Leading { .. } => leaders += 1,
+                Role::Learning { .. } => {}
+                Role::Leaving | Role::Looking => return false,
+            }
+            let replica = life.driver.shared.replica.read().expect("one thread");
+            states.push((replica.last_zxid(), replica.digest()));
+        }
+        let idle = self.clients.iter().all(|client| client.is_idle());
+        let reached = states[0].0 >= self.committed.last();
+        leaders == 1 && idle && reached && states.iter().all(|state| *state == states[0])
+    }
+
+    fn describe(&self) -> String {
+        let mut text = String::new();
+        for node in &self.nodes {
+            let zab = node.life.as_ref().and_then(|life| life.driver.peer.zab());
+            let durable = node.durable.summary();
+            let stranger = zab.is_some_and(|zab| zab.is_stranger());
+            let state = zab.map(|zab| zab.server_state());
+            text.push_str(&format!(
+                "\n  {} {:?} {state:?} durable {} accepted {:#x} current {:#x} stranger {stranger}",
+                node.sid.0, node.role, durable.last, durable.accepted.0, durable.current.0,
+            ));
+        }
+        text
+    }
+
+    fn judge(&mut self) {
+        let clients = 0..self.clients.len();
+        for client in clients {
+            self.give_up(client);
+        }
+        let report = judge(self.committed.txns(), &self.history, Rules::default());
+        for violation in report.violations {
+            let what = violation.to_string();
+            self.violations.push(Violation { check: HISTORY, what });
+        }
+    }
+
+    fn close(self, seed: u64) -> Closing {
+        let (mut acked, mut answered) = (0, 0);
+        for record in &self.history.records {
+            let Record::Op(op) = record else { continue };
+            let Some(answer) = op.answer() else { continue };
+            answered += 1;
+            acked += usize::from(op.request.is_write() && answer.error == 0);
+        }
+        Closing {
+            seed,
+            trace: self.trace,
+            simulated_ms: self.now_ns / MS,
+            events: self.events,
+            committed: self.committed.txns().len(),
+            acked,
+            answered,
+            injected: self.injected,
+            violations: self.violations,
+        }
+    }
+}

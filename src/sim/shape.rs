@@ -1,0 +1,126 @@
+//! What a seed makes of a run: the ensemble, its settings, its clients, and which faults there are.
+//! Swarm testing: every number is drawn anew for each seed, and each kind of fault is off in half
+//! of them.
+
+use super::{Pace, Rng};
+
+/// How often what goes wrong. Times are means, ms; 0 is never.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// A process is killed; what the system has cached stays.
+    pub kill_every_ms: u64,
+    /// A machine loses its power.
+    pub power_every_ms: u64,
+    /// The power goes at one of the next calls of a disk.
+    pub power_at_call_every_ms: u64,
+    /// All machines lose their power within a few calls.
+    pub blackout_every_ms: u64,
+    /// A process stands still.
+    pub pause_every_ms: u64,
+    /// Members can't reach each other: one alone, halves, one way only, a bridge.
+    pub partition_every_ms: u64,
+    /// One connection breaks.
+    pub reset_every_ms: u64,
+    /// A disk's call fails: EIO or no space.
+    pub disk_error_every_ms: u64,
+    /// A bit flips on a disk, of a minority of disks.
+    pub flip_every_ms: u64,
+    /// The leader is the victim this often, percent.
+    pub aim_percent: usize,
+}
+
+/// A run's parameters.
+#[derive(Debug, Clone)]
+pub struct Shape {
+    pub voters: usize,
+    pub observers: usize,
+    pub tick_ms: u64,
+    pub init_limit: u64,
+    pub sync_limit: u64,
+    pub snap_count: u64,
+    pub commit_log_count: u64,
+    pub prealloc_bytes: u64,
+    pub workers: usize,
+    pub clients: usize,
+    /// Requests that a client has on their way at most.
+    pub depth: usize,
+    /// Between two requests of a client, mean, ms.
+    pub think_ms: u64,
+    /// znodes that clients work on.
+    pub paths: usize,
+    /// A message on its way takes so long at least, and up to twice as long, µs.
+    pub latency_us: u64,
+    /// One message in so many is late; 0: none is.
+    pub late_one_in: usize,
+    pub late_ms: u64,
+    pub pace: Pace,
+    /// Clocks run wrong by so much at most, ppm.
+    pub drift_ppm: i64,
+    pub faults: Faults,
+    /// How long faults go on, ms.
+    pub safety_ms: u64,
+}
+
+impl Shape {
+    /// The shape of a seed.
+    pub fn draw(seed: u64) -> Shape {
+        let mut rng = Rng::new(seed ^ 0x5348_4150_4500_0001);
+        let tick_ms = [50, 100, 200, 500, 2_000][rng.below(5)];
+        let safety_ms = 20_000 + rng.below(20) as u64 * 2_000;
+        Shape {
+            voters: [3, 3, 3, 3, 5, 5, 7, 1][rng.below(8)].max(3),
+            observers: [0, 0, 0, 1, 1, 2][rng.below(6)],
+            tick_ms,
+            init_limit: 5 + rng.below(6) as u64,
+            sync_limit: 2 + rng.below(6) as u64,
+            snap_count: [6, 20, 60, 200, 2_000][rng.below(5)],
+            commit_log_count: [1, 5, 30, 500][rng.below(4)],
+            prealloc_bytes: [1_024, 4_096, 65_536][rng.below(3)],
+            workers: 1 + rng.below(2),
+            clients: 1 + rng.below(8),
+            depth: [1, 1, 3, 10][rng.below(4)],
+            think_ms: [5, 20, 100][rng.below(3)],
+            paths: 2 + rng.below(12),
+            latency_us: [100, 500, 2_000][rng.below(3)],
+            late_one_in: [0, 0, 200, 40][rng.below(4)],
+            late_ms: 1 + rng.below(tick_ms as usize) as u64,
+            pace: pace(&mut rng),
+            drift_ppm: [0, 50, 200][rng.below(3)],
+            faults: faults(&mut rng),
+            safety_ms,
+        }
+    }
+}
+
+fn pace(rng: &mut Rng) -> Pace {
+    Pace {
+        sync_ns: [50_000, 1_000_000, 8_000_000][rng.below(3)],
+        call_ns: 1_000 * rng.below(20) as u64,
+        stall_one_in: [0, 0, 300, 60][rng.below(4)],
+        stall_ns: 1_000_000 * (20 + rng.below(600) as u64),
+    }
+}
+
+fn faults(rng: &mut Rng) -> Faults {
+    let mut every = |least_ms: usize, most_ms: usize| -> u64 {
+        let on = rng.one_in(2);
+        let drawn = (least_ms + rng.below(most_ms - least_ms)) as u64;
+        if on {
+            drawn
+        } else {
+            0
+        }
+    };
+    Faults {
+        kill_every_ms: every(1_500, 15_000),
+        power_every_ms: every(1_500, 15_000),
+        power_at_call_every_ms: every(800, 8_000),
+        blackout_every_ms: every(8_000, 30_000),
+        pause_every_ms: every(1_500, 12_000),
+        partition_every_ms: every(1_500, 12_000),
+        reset_every_ms: every(400, 6_000),
+        disk_error_every_ms: every(4_000, 20_000),
+        flip_every_ms: every(6_000, 30_000),
+        aim_percent: [0, 30, 70][rng.below(3)],
+    }
+}

@@ -1,0 +1,422 @@
+//! The world: a clock, a heap of what happens next, and the servers, wires and clients to whom it
+//! happens. Everything that is random comes from the seed, everything happens on one thread, and
+//! whatever comes of it is folded into one number: same seed, same number.
+
+mod links;
+mod steps;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use bytes::Bytes;
+
+use super::check::{self, Act, Check, Committed, NodeView, Note, Violation, WorldView};
+use super::client::{Client, Wish};
+use super::durable::fold;
+use super::fault::Fault;
+use super::history::{History, Record};
+use super::node::Node;
+use super::wire::{End, Piece, Wire};
+use super::{scene, Rng, Shape};
+use crate::types::Sid;
+use crate::zab::{LinkId, Membership, Role};
+
+/// What happens.
+#[derive(Debug)]
+pub enum What {
+    /// A process begins.
+    Start(usize),
+    /// The pipeline of a process goes on.
+    Pipeline {
+        node: usize,
+        life: u64,
+    },
+    /// One of its workers.
+    Worker {
+        node: usize,
+        life: u64,
+        worker: usize,
+    },
+    /// The next slice of its snapshot is written.
+    Snapshot {
+        node: usize,
+        life: u64,
+    },
+    /// A link's files go on.
+    Pump {
+        node: usize,
+        life: u64,
+        link: LinkId,
+    },
+    /// A dial is tried.
+    Dial {
+        node: usize,
+        life: u64,
+        number: u64,
+    },
+    /// A vote arrives.
+    Vote {
+        from: usize,
+        life: u64,
+        to: usize,
+        number: u64,
+    },
+    /// The first piece on its way to an end of a stream arrives.
+    Arrive {
+        stream: u64,
+        to: usize,
+    },
+    /// An end of a stream hears that it is broken.
+    Broken {
+        stream: u64,
+        end: usize,
+    },
+    /// A client looks what there is to do.
+    Client(usize),
+    /// It gets through to a member, or not.
+    Connect {
+        client: usize,
+        node: usize,
+    },
+    /// Workers close what has been silent for too long.
+    Sweep,
+    /// Old files go.
+    Purge(usize),
+    Fault(Fault),
+    /// Ways that were cut are open again.
+    Heal(Vec<(usize, usize)>),
+}
+
+/// How a run may look while it goes on.
+pub type Teller = Box<dyn FnMut(u64, &str)>;
+
+/// All of it.
+pub struct World {
+    pub now_ns: u64,
+    pub shape: Shape,
+    heap: BinaryHeap<Reverse<(u64, u64)>>,
+    whats: BTreeMap<u64, What>,
+    serial: u64,
+    pub nodes: Vec<Node>,
+    pub clients: Vec<Client>,
+    pub wire: Wire,
+    /// The last vote of each to each: its number, and the frame.
+    votes: BTreeMap<(usize, usize), (u64, Bytes)>,
+    /// When the last vote on its way arrives.
+    votes_arrive_ns: BTreeMap<(usize, usize), u64>,
+    /// Pairs whose election ports are connected.
+    acquainted: BTreeSet<(usize, usize)>,
+    pub(super) faults: Rng,
+    timing: Rng,
+    pub is_healed: bool,
+    pub committed: Committed,
+    membership: Membership,
+    checks: Vec<Box<dyn Check>>,
+    pub history: History,
+    conn_numbers: u32,
+    pub violations: Vec<Violation>,
+    /// Same seed, same number.
+    pub trace: u64,
+    pub events: u64,
+    pub injected: BTreeMap<Fault, u64>,
+    teller: Option<Teller>,
+}
+
+impl World {
+    /// The world of a seed, with nobody running yet.
+    pub fn new(seed: u64, shape: Shape, checks: Vec<Box<dyn Check>>) -> World {
+        let members = shape.voters + shape.observers;
+        let nodes: Vec<Node> = (0..members).map(|index| Node::new(index, seed, &shape)).collect();
+        let clients = (0..shape.clients).map(|index| Client::new(index, seed, &shape)).collect();
+        let mut world = World {
+            now_ns: 0,
+            heap: BinaryHeap::new(),
+            whats: BTreeMap::new(),
+            serial: 0,
+            membership: nodes[0].membership(),
+            nodes,
+            clients,
+            wire: Wire::new(seed, &shape),
+            votes: BTreeMap::new(),
+            votes_arrive_ns: BTreeMap::new(),
+            acquainted: BTreeSet::new(),
+            faults: Rng::new(seed ^ 0x4641_554c_5453),
+            timing: Rng::new(seed ^ 0x5449_4d49_4e47),
+            shape,
+            is_healed: false,
+            committed: Committed::default(),
+            checks,
+            history: History::default(),
+            conn_numbers: 0,
+            violations: Vec::new(),
+            trace: seed,
+            events: 0,
+            injected: BTreeMap::new(),
+            teller: None,
+        };
+        for node in 0..world.nodes.len() {
+            let at = world.timing.below(50_000_000) as u64;
+            world.at(at, What::Start(node));
+            world.at(2_000_000_000 * (node as u64 + 1), What::Purge(node));
+        }
+        for client in 0..world.clients.len() {
+            let at = world.timing.below(1_000_000_000) as u64;
+            world.at(at, What::Client(client));
+        }
+        for fault in Fault::ALL {
+            world.plan(fault);
+        }
+        world.at(crate::limits::SWEEP_MS * 1_000_000, What::Sweep);
+        world
+    }
+
+    /// Lets somebody hear of changes of roles, crashes and faults, with the time in ns.
+    pub fn listen(&mut self, teller: Teller) {
+        self.teller = Some(teller);
+    }
+
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(teller) = &mut self.teller {
+            teller(self.now_ns, &line());
+        }
+    }
+
+    /// Something will happen `in_ns` from now.
+    pub(super) fn at(&mut self, in_ns: u64, what: What) {
+        self.serial += 1;
+        self.heap.push(Reverse((self.now_ns + in_ns, self.serial)));
+        self.whats.insert(self.serial, what);
+    }
+
+    /// Lets time go on until `end_ns`, or until an invariant is broken.
+    pub fn run_until(&mut self, end_ns: u64) {
+        while self.violations.is_empty() {
+            let Some(Reverse((at, serial))) = self.heap.peek().copied() else { break };
+            if at > end_ns {
+                break;
+            }
+            self.heap.pop();
+            self.now_ns = at;
+            let what = self.whats.remove(&serial).expect("each has its what");
+            if let Some(until_ns) = self.deferred(&what) {
+                self.at(until_ns - self.now_ns, what);
+                continue;
+            }
+            self.events += 1;
+            self.trace = fold(self.trace, &at.to_le_bytes());
+            self.happen(what);
+        }
+        self.now_ns = self.now_ns.max(end_ns);
+    }
+
+    /// Until when it has to wait, because the server stands still or its pipeline is busy.
+    fn deferred(&self, what: &What) -> Option<u64> {
+        let (node, is_pipeline) = match what {
+            What::Pipeline { node, .. } => (*node, true),
+            What::Worker { node, .. }
+            | What::Snapshot { node, .. }
+            | What::Pump { node, .. }
+            | What::Dial { node, .. } => (*node, false),
+            What::Vote { to, .. } => (*to, false),
+            What::Arrive { stream, to } => {
+                let stream = self.wire.streams.get(stream)?;
+                match stream.ends[*to] {
+                    End::Member { node, .. } | End::Served { node, .. } => (node, false),
+                    End::Client { .. } => return None,
+                }
+            }
+            _ => return None,
+        };
+        let node = &self.nodes[node];
+        node.life.as_ref()?;
+        let busy_ns = if is_pipeline { node.busy_until_ns } else { 0 };
+        let until_ns = node.paused_until_ns.max(busy_ns);
+        (until_ns > self.now_ns).then_some(until_ns)
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Start(node) => self.start(node),
+            What::Pipeline { node, life } => self.pipeline(node, life),
+            What::Worker { node, life, worker } => self.worker(node, life, worker),
+            What::Snapshot { node, life } => self.snapshot(node, life),
+            What::Pump { node, life, link } => self.pump(node, life, link),
+            What::Dial { node, life, number } => self.dial(node, life, number),
+            What::Vote { from, life, to, number } => self.vote(from, life, to, number),
+            What::Arrive { stream, to } => self.arrive(stream, to),
+            What::Broken { stream, end } => self.broken(stream, end),
+            What::Client(client) => self.client(client),
+            What::Connect { client, node } => self.connect(client, node),
+            What::Sweep => self.sweep(),
+            What::Purge(node) => self.purge(node),
+            What::Fault(fault) => self.strike(fault),
+            What::Heal(cuts) => {
+                for cut in cuts {
+                    self.wire.cuts.remove(&cut);
+                }
+            }
+        }
+    }
+
+    // ---- what servers do is noted and checked ----
+
+    /// What the server on the stage has done: it leaves the stage. Answers how long its disk took.
+    pub(super) fn leave_stage(&mut self, node: usize) -> u64 {
+        let scene = scene::leave();
+        self.nodes[node].durable = scene.durable;
+        for note in scene.notes {
+            self.heed(node, note);
+        }
+        scene.spent_ns
+    }
+
+    pub(super) fn heed(&mut self, node: usize, mut note: Note) {
+        if let Act::Sends { link, packets } = &note.act {
+            let links = self.nodes[node].life.as_ref().map(|life| &life.links);
+            let Some(end) = links.and_then(|links| links.get(link)) else { return };
+            let (to, dialled) = (Sid(end.to as i64 + 1), end.dialled);
+            self.trace = fold(self.trace, packets);
+            note.act = Act::Says { to, dialled, packets: check::read_again(packets) };
+        }
+        match &note.act {
+            Act::Role { role, .. } => {
+                self.nodes[node].role = *role;
+                let (role, sid) = (*role, node + 1);
+                self.tell(|| format!("{sid} is {role:?}"));
+            }
+            Act::Starts { .. } | Act::Ends => self.nodes[node].role = Role::Looking,
+            _ => {}
+        }
+        self.trace = fold(self.trace, &note.durable.last.0.to_le_bytes());
+        for node in &mut self.nodes {
+            node.durable.refresh(&node.disk);
+        }
+        self.check(|check, view| check.after(view, node, &note));
+        self.agree(node, &note);
+    }
+
+    fn check(&mut self, mut ask: impl FnMut(&mut dyn Check, &WorldView<'_>) -> Result<(), String>) {
+        let nodes: Vec<NodeView<'_>> = self.nodes.iter().map(view_of).collect();
+        let view = WorldView {
+            now_ns: self.now_ns,
+            nodes: &nodes,
+            membership: &self.membership,
+            committed: &self.committed,
+        };
+        for check in &mut self.checks {
+            if let Err(what) = ask(check.as_mut(), &view) {
+                self.violations.push(Violation { check: check.name(), what });
+            }
+        }
+    }
+
+    /// What is agreed upon by this.
+    fn agree(&mut self, node: usize, note: &Note) {
+        match &note.act {
+            Act::Applies(txns) if check::serves(self.nodes[node].role) => {
+                self.committed.extend(txns.iter());
+            }
+            Act::Role { role, applied } if check::serves(*role) => {
+                let records = self.nodes[node].durable.records.iter();
+                self.committed.extend(records.take_while(|txn| txn.zxid <= *applied));
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks all checks what they say of the end.
+    pub fn check_end(&mut self) {
+        self.check(|check, view| check.at_end(view));
+    }
+
+    // ---- clients ----
+
+    fn client(&mut self, client: usize) {
+        let wishes = self.clients[client].step(self.now_ns);
+        self.grant(client, wishes);
+        let pause_ns = self.clients[client].pause_ns();
+        self.at(pause_ns, What::Client(client));
+    }
+
+    pub(super) fn grant(&mut self, client: usize, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Connect { node } => {
+                    let latency_ns = self.wire.latency_ns();
+                    self.at(latency_ns, What::Connect { client, node });
+                }
+                Wish::Send { stream, bytes } => self.send(stream, 0, Piece::Bytes(bytes), 0),
+                Wish::HangUp { stream } => {
+                    self.send(stream, 0, Piece::Fin, 0);
+                    self.wire.leave(stream, 0);
+                }
+                Wish::Record(record) => self.record(*record),
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        if let Record::Op(op) = &record {
+            let zxid = op.answer().map_or(-1, |answer| answer.zxid);
+            self.trace = fold(self.trace, &zxid.to_le_bytes());
+        }
+        self.history.records.push(record);
+    }
+
+    fn connect(&mut self, client: usize, node: usize) {
+        let place = self.wire.place(End::Client { client });
+        let is_cut = self.wire.is_cut(place, node) || self.wire.is_cut(node, place);
+        let is_paused = self.nodes[node].paused_until_ns > self.now_ns;
+        if is_cut || is_paused || self.nodes[node].life.is_none() {
+            self.clients[client].refused();
+            return;
+        }
+        let life = self.nodes[node].life_number;
+        let ends = [End::Client { client }, End::Served { node, life }];
+        let stream = self.wire.open(ends);
+        let workers = self.shape.workers;
+        let worker = self.timing.below(workers);
+        self.nodes[node].enter(self.now_ns);
+        let taken = self.nodes[node].life.as_mut().expect("it runs").accept(stream, worker);
+        self.leave_stage(node);
+        if !taken {
+            self.wire.leave(stream, 1);
+            self.clients[client].refused();
+            return;
+        }
+        let wishes = self.clients[client].connected(stream, self.now_ns);
+        self.grant(client, wishes);
+    }
+
+    /// A client gives up, for its history's sake.
+    pub(super) fn give_up(&mut self, client: usize) {
+        let wishes = self.clients[client].give_up(self.now_ns);
+        self.grant(client, wishes);
+    }
+
+    pub(super) fn client_takes(&mut self, client: usize, stream: u64, piece: Piece) {
+        let wishes = match piece {
+            Piece::Bytes(bytes) => {
+                self.trace = fold(self.trace, &bytes);
+                let numbers = &mut self.conn_numbers;
+                self.clients[client].take(stream, &bytes, self.now_ns, numbers)
+            }
+            Piece::Fin => {
+                self.wire.leave(stream, 0);
+                self.clients[client].lost(stream, self.now_ns)
+            }
+        };
+        self.grant(client, wishes);
+    }
+}
+
+fn view_of(node: &Node) -> NodeView<'_> {
+    NodeView {
+        sid: node.sid,
+        is_voter: node.is_voter,
+        is_up: node.life.is_some(),
+        role: node.role,
+        durable: &node.durable,
+        is_damaged: node.is_damaged,
+    }
+}

@@ -1,0 +1,268 @@
+//! Bytes from outside that mean harm, and members that say anything at any time: nothing panics,
+//! and memory stays in proportion to the bytes. `jute/tests/hostile.rs` does the same for records.
+//!
+//! The bytes are good ones with damage done to them, or drawn, by a seeded generator; the seed is
+//! fixed, so that a failure is there again in the next run. `OXKEEPER_FUZZ_ROUNDS` multiplies the
+//! rounds. What has failed once is kept in `tests/hostile/TARGET/*.hex` and tried first.
+
+mod history;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use history::{file, Server};
+use jute::proto::AuthPacket;
+use jute::{Acl, Encode, Id, Writer};
+use oxkeeper::sim::{fuzzing, Rng, SimDisk};
+use oxkeeper::storage::Compression;
+
+/// Counts what this thread holds and the most that it has held.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+fn held(change: impl Fn(usize) -> usize) {
+    // Threads that are ending have no counter any more; nobody asks for theirs.
+    let _ = HELD.try_with(|cell| {
+        let (now, most) = cell.get();
+        let now = change(now);
+        cell.set((now, most.max(now)));
+    });
+}
+
+// SAFETY: everything is handed to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        held(|now| now.wrapping_add(layout.size()));
+        System.alloc(layout)
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        held(|now| now.wrapping_sub(layout.size()));
+        System.dealloc(memory, layout);
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The most bytes that `run` held at once.
+fn memory_of(run: impl FnOnce()) -> usize {
+    let (before, _) = HELD.get();
+    HELD.set((before, before));
+    run();
+    HELD.get().1 - before
+}
+
+/// What a body may hold: so much for each byte of its input, and so much whatever it is.
+#[derive(Clone, Copy)]
+struct Bound {
+    per_byte: usize,
+    constant: usize,
+}
+
+/// A target's inputs are tried `rounds` times this.
+fn factor() -> usize {
+    std::env::var("OXKEEPER_FUZZ_ROUNDS")
+        .map_or(1, |text| text.parse().expect("OXKEEPER_FUZZ_ROUNDS is a number"))
+}
+
+fn try_one(name: &str, body: fn(&[u8]), bound: Bound, bytes: &[u8]) {
+    let shown = || bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let outcome = std::panic::catch_unwind(|| memory_of(|| body(bytes)));
+    let Ok(memory) = outcome else {
+        panic!("put these bytes into tests/hostile/{name}/ as a .hex file: {}", shown());
+    };
+    let max = bytes.len() * bound.per_byte + bound.constant;
+    assert!(memory <= max, "{name}: {memory} bytes held for {}: {}", bytes.len(), shown());
+}
+
+/// What has failed once.
+fn kept(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(name);
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+        let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+        all.push(digits.chunks(2).map(byte).collect());
+    }
+    all
+}
+
+/// Does one to four damages to `bytes`.
+fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rng) {
+    const EDGES: [i32; 8] = [i32::MIN, -2, -1, 0, 1, 0xf_ffff, 0x1f_ffff, i32::MAX];
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(bytes.len() + 1);
+        match rng.below(7) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
+            1 if at < bytes.len() => bytes[at] = rng.below(256) as u8,
+            2 if at + 4 <= bytes.len() => {
+                bytes[at..at + 4].copy_from_slice(&EDGES[rng.below(EDGES.len())].to_be_bytes());
+            }
+            3 => bytes.truncate(at),
+            4 => {
+                let other = &others[rng.below(others.len())];
+                let from = rng.below(other.len() + 1);
+                bytes.truncate(at);
+                bytes.extend_from_slice(&other[from..]);
+            }
+            5 => {
+                let piece = bytes[at..(at + rng.below(64)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, piece);
+            }
+            _ => bytes.push(rng.below(256) as u8),
+        }
+    }
+}
+
+/// Feeds `body` with `seeds`, as they are and damaged.
+fn torment(name: &str, body: fn(&[u8]), bound: Bound, seeds: &[Vec<u8>], rounds: usize) {
+    let mut rng = Rng::new(0x0dd_5eed);
+    kept(name).iter().chain(seeds).for_each(|bytes| try_one(name, body, bound, bytes));
+    for round in 0..rounds * factor() {
+        let mut bytes = seeds[round % seeds.len()].clone();
+        damage(&mut bytes, seeds, &mut rng);
+        try_one(name, body, bound, &bytes);
+    }
+}
+
+/// Feeds `body` with what the generator draws.
+fn draw(name: &str, body: fn(&[u8]), bound: Bound, length: usize, rounds: usize) {
+    let mut rng = Rng::new(0x0dd_5eed);
+    kept(name).iter().for_each(|bytes| try_one(name, body, bound, bytes));
+    for _ in 0..rounds * factor() {
+        let length = 1 + rng.below(length);
+        let bytes: Vec<u8> = (0..length).map(|_| rng.next_u64() as u8).collect();
+        try_one(name, body, bound, &bytes);
+    }
+}
+
+#[test]
+fn auth_packets_and_the_lists_behind_them() {
+    let credentials: [(&str, &[u8]); 6] = [
+        ("digest", b"bob:pw"),
+        ("digest", b"nobody"),
+        ("ip", b""),
+        ("ensemble", b"ours"),
+        ("digest", b"\xff:\xff"),
+        ("sasl", b"x"),
+    ];
+    let lists = [
+        vec![Acl::open_unsafe()],
+        vec![Acl::new(31, Id::new("auth", "")), Acl::new(1, Id::new("digest", "a:b"))],
+        vec![Acl::new(5, Id::new("ip", "10.0.0.0/8")), Acl::new(1, Id::new("ip", "::1/64"))],
+    ];
+    let mut seeds = Vec::new();
+    for (scheme, auth) in credentials {
+        for list in &lists {
+            let packet = AuthPacket { kind: 0, scheme: Some(scheme.into()), auth: Some(auth) };
+            let mut w = Writer::new();
+            packet.encode(&mut w);
+            w.vector(Some(list));
+            seeds.push(w.into_vec());
+        }
+    }
+    let bound = Bound { per_byte: 64, constant: 8 << 10 };
+    torment("auth", fuzzing::auth, bound, &seeds, 20_000);
+}
+
+#[test]
+fn configuration_files() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let mut seeds: Vec<Vec<u8>> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "cfg"))
+        .map(|path| fs::read(path).unwrap())
+        .collect();
+    seeds.sort();
+    assert!(!seeds.is_empty());
+    seeds.push(
+        b"dataDir=/d\nclientPort=2181\ntickTime=500\ninitLimit=5\nsyncLimit=2\n\
+          server.1=a:2888:3888;2181\nserver.2=b:2888:3888|c:1:2:observer;[::1]:2181\n\
+          group.1=1:2\nweight.1=0\nweight.2=3\nautopurge.snapRetainCount=3\n\
+          4lw.commands.whitelist=*\nmaxClientCnxns=\\u0031\nquorumListenOnAllIPs=true\n"
+            .to_vec(),
+    );
+    let bound = Bound { per_byte: 256, constant: 512 << 10 };
+    torment("zoo_cfg", fuzzing::zoo_cfg, bound, &seeds, 2_000);
+}
+
+/// A server's log, up to its zeros, and its snapshots in each form.
+fn files() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let disk = SimDisk::new(1);
+    let mut server = Server::start(&disk).unwrap();
+    server.create_nodes(6, 40).unwrap();
+    server.sync().unwrap();
+    let mut log = disk.content(&file("log.1")).unwrap();
+    let end = log.iter().rposition(|byte| *byte != 0).unwrap();
+    log.truncate(end + 20);
+    let mut snapshots = Vec::new();
+    let forms = [(0, Compression::None), (1, Compression::Gzip), (2, Compression::Snappy)];
+    for (choice, compression) in forms {
+        let disk = disk.fork();
+        let mut server = Server::go_on(&disk, history::recover_disk(&disk).unwrap().replica);
+        server.snapshot(compression).unwrap();
+        let name = disk
+            .paths()
+            .into_iter()
+            .filter(|path| path.to_string_lossy().contains("/snapshot."))
+            .max_by_key(|path| disk.content(path).map_or(0, |content| content.len()))
+            .unwrap();
+        snapshots.push([&[choice], disk.content(&name).unwrap().as_slice()].concat());
+    }
+    (log, snapshots)
+}
+
+#[test]
+fn logs() {
+    let (log, _) = files();
+    // The disk is in memory too, three times.
+    let bound = Bound { per_byte: 128, constant: 4 << 20 };
+    torment("log", fuzzing::log, bound, &[log], 1_500);
+}
+
+#[test]
+fn snapshots() {
+    let (_, snapshots) = files();
+    // What is packed may be much longer than it looks: a thousand times with gzip.
+    let bound = Bound { per_byte: 8 << 10, constant: 4 << 20 };
+    torment("snapshot", fuzzing::snapshot, bound, &snapshots, 1_500);
+}
+
+/// Draws runs of a state machine, and sees to it that they come somewhere.
+fn draw_runs(name: &str, run: fn(&[u8]) -> fuzzing::Reach, body: fn(&[u8]), bound: Bound) {
+    const RUNS: usize = 3_000;
+    const BYTES: usize = 1_500;
+    draw(name, body, bound, BYTES, RUNS);
+    let mut rng = Rng::new(0x0dd_5eed);
+    let (mut led, mut learnt, mut replaced) = (0, 0, 0);
+    for _ in 0..RUNS {
+        let bytes: Vec<u8> = (0..BYTES).map(|_| rng.next_u64() as u8).collect();
+        let reach = run(&bytes);
+        led += usize::from(reach.led);
+        learnt += usize::from(reach.learnt);
+        replaced += usize::from(reach.replaced);
+    }
+    let reached = format!("{name}: {led} led, {learnt} learnt, {replaced} replaced");
+    println!("{reached}");
+    assert!(led >= 20 && learnt >= 20 && replaced >= 20, "of {RUNS} only so many: {reached}");
+}
+
+#[test]
+fn what_members_tell_the_core() {
+    let bound = Bound { per_byte: 4 << 10, constant: 1 << 20 };
+    draw_runs("zab", fuzzing::zab, |bytes| _ = fuzzing::zab(bytes), bound);
+}
+
+#[test]
+fn what_members_and_clients_tell_a_peer() {
+    let bound = Bound { per_byte: 8 << 10, constant: 2 << 20 };
+    draw_runs("peer", fuzzing::peer, |bytes| _ = fuzzing::peer(bytes), bound);
+}
