@@ -178,6 +178,16 @@ impl Node {
     }
 }
 
+/// All is put out: clients see the role that the server has, and a learner that serves has been
+/// synchronised.
+fn check_service(zab: &Zab, serving: Option<Role>) {
+    let role = Some(zab.role());
+    let serves = role.filter(|role| matches!(role, Role::Leading { .. } | Role::Learning { .. }));
+    assert_eq!(serving, serves, "clients see another role than the server has");
+    let learns = matches!(serves, Some(Role::Learning { .. }));
+    assert!(!learns || zab.synced_by().is_some(), "it serves without having been synchronised");
+}
+
 impl Net {
     /// The process starts, with what the disk has.
     pub(super) fn restart(&mut self, index: usize) {
@@ -251,6 +261,7 @@ impl Net {
         }
         let node = &mut self.nodes[index];
         let Some(zab) = node.zab.as_ref() else { return };
+        check_service(zab, node.serving);
         let relearnt = node.stranger && !zab.is_stranger();
         node.stranger &= zab.is_stranger();
         if let Some(at) = zab.poll_timeout() {
@@ -393,7 +404,8 @@ impl Net {
                     Some((SyncMode::Diff, _)) => self.saw("synchronised by DIFF"),
                     Some((SyncMode::Trunc, _)) => self.saw("synchronised by TRUNC"),
                     Some((SyncMode::Snap, _)) => self.saw("synchronised by SNAP"),
-                    // It has lost its leader again: several events were taken in at once.
+                    // Several events were taken in at once, and the last of them ended the role:
+                    // that is put out behind this, or `check_service` finds out.
                     None => self.saw("a role that was over before it began"),
                 }
                 let master = self.nodes.iter().find(|node| node.sid == leader);
