@@ -326,6 +326,9 @@ fn configuration(index: usize, shape: &Shape) -> Vec<u8> {
          snapCount={}\nmaxClientCnxns=0\nadmin.enableServer=false\n",
         shape.tick_ms, shape.init_limit, shape.sync_limit, shape.snap_count,
     );
+    if shape.observer_masters {
+        text.push_str("observerMasterPort=5000\n");
+    }
     if index >= shape.voters {
         text.push_str("peerType=observer\n");
     }
