@@ -1,7 +1,5 @@
 //! A peer as a member of an ensemble: what zab puts out is done here, or passed on.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, Touched};
 use jute::{Decode, Encode, ErrorCode, OpCode};
@@ -117,12 +115,12 @@ impl Peer {
         match &mut self.duty {
             Duty::Primary(_) => self.release(Due::Agreed(last)),
             Duty::Learner(learner) => {
-                let batch = Arc::new(learner.committed(txns, now));
+                let batch = learner.committed(txns, now);
                 self.outputs.push_back(Output::Commit { batch });
             }
             // History, before anybody is served.
             Duty::None => {
-                let batch = Arc::new(history(txns));
+                let batch = history(txns);
                 self.outputs.push_back(Output::Commit { batch });
             }
         }
@@ -131,7 +129,7 @@ impl Peer {
     /// Entries that are no transactions and wait for nothing any more.
     fn answer(&mut self, entries: Vec<Entry>) {
         if !entries.is_empty() {
-            let batch = Arc::new(Batch { entries });
+            let batch = Batch { entries };
             self.outputs.push_back(Output::Commit { batch });
         }
     }
