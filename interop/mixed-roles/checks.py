@@ -279,6 +279,8 @@ def expiry(ensemble):
         gone[f"{by(member)}/silent"] = time.monotonic()
         quiet.must(create(f"{by(member)}/silent", flags=EPHEMERAL))
         ping_all(lively)
+    # Whoever is asked below has all of it now.
+    lively[0].must(sync("/"))
     left, deadline = set(gone), time.monotonic() + EXPIRY_S
     while left and time.monotonic() < deadline:
         ping_all(lively)
