@@ -25,6 +25,7 @@ impl Worker {
     /// the dirty list.
     pub(super) fn drain(self: &Rc<Self>, replica: &Replica, now: Now) {
         let mut answered = Vec::new();
+        self.shown.set(self.shared.last_applied());
         for mail in self.shared.inboxes[self.index].take() {
             match mail {
                 WorkerMail::Effects { fired, effects } => {

@@ -27,7 +27,7 @@ use crate::metrics::Tally;
 use crate::pipeline::Ask;
 use crate::session::next_tick;
 use crate::tree::Replica;
-use crate::types::{ConnId, Now};
+use crate::types::{ConnId, Now, Zxid};
 use crate::watch::WatchTable;
 
 /// A worker's state. Everything runs on one thread; borrows never reach over an await.
@@ -40,6 +40,10 @@ pub(super) struct Worker {
     pub in_pipeline: InPipeline,
     /// What the server is, as far as this worker has heard.
     serving: Cell<Serving>,
+    /// The last zxid whose events and replies have left the inbox: whatever is answered in between
+    /// shows this one. A client that has seen a zxid asks for no events up to it when it sets its
+    /// watches again.
+    pub(super) shown: Cell<Zxid>,
     /// The term whose asks it hands over.
     term: Cell<Term>,
     /// Connections with smaller serials belong to terms that are over.
@@ -71,6 +75,7 @@ impl Worker {
             tally: RefCell::default(),
             in_pipeline: InPipeline::default(),
             serving: Cell::default(),
+            shown: Cell::new(Zxid::ZERO),
             term: Cell::default(),
             first_serial: Cell::new(1),
             conns: RefCell::new(BTreeMap::new()),
@@ -349,6 +354,7 @@ impl Worker {
             tally: &mut self.tally.borrow_mut(),
             in_pipeline: &self.in_pipeline,
             serving: self.serving(),
+            shown: self.shown.get(),
             now,
         })
     }

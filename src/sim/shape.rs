@@ -34,6 +34,8 @@ pub struct Faults {
 pub struct Shape {
     pub voters: usize,
     pub observers: usize,
+    /// Followers serve observers.
+    pub observer_masters: bool,
     pub tick_ms: u64,
     pub init_limit: u64,
     pub sync_limit: u64,
@@ -88,6 +90,8 @@ impl Shape {
             drift_ppm: [0, 50, 200][rng.below(3)],
             faults: faults(&mut rng),
             safety_ms,
+            // Last, so that all else of a seed stays what it was.
+            observer_masters: rng.one_in(2),
         }
     }
 }

@@ -7,8 +7,9 @@ use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
 use jute::{Encode, Writer};
 
 use super::{What, World};
+use crate::net::quorum::Door;
 use crate::sim::inlet::Inlet;
-use crate::sim::node::{Bulk, Item, LinkEnd};
+use crate::sim::node::{Bulk, Dial, Item, LinkEnd};
 use crate::sim::ports::Command;
 use crate::sim::wire::{End, Piece};
 use crate::storage::{BodyReader, LogRange};
@@ -40,8 +41,13 @@ impl World {
                 self.votes.insert(pair, (self.serial, notification.to_wire().to_bytes().into()));
                 self.post(pair, spent_ns);
             }
-            Command::Listen(on) => self.listens(node, on),
-            Command::Dial { leader, within_ms } => self.begin_dial(node, leader, within_ms),
+            Command::Listen(door) => self.listens(node, door),
+            Command::Dial { to, door, within_ms } => {
+                let deadline_ns = self.now_ns + within_ms.max(0) as u64 * MS;
+                self.serial += 1;
+                let number = self.serial;
+                self.begin_dial(node, Dial { number, to, door, deadline_ns, refusals: 0 });
+            }
             Command::Send { link, packets } => {
                 self.queue(node, link, Item::Packets(packets), spent_ns)
             }
@@ -105,11 +111,11 @@ impl World {
 
     // ---- dials ----
 
-    fn listens(&mut self, node: usize, on: bool) {
+    fn listens(&mut self, node: usize, door: Option<Door>) {
         let Some(life) = &mut self.nodes[node].life else { return };
-        life.listens = on;
+        life.listens = door;
         life.desk.borrow_mut().shelf = None;
-        if !on {
+        if door.is_none() {
             self.close_links(node, false);
         }
     }
@@ -128,14 +134,12 @@ impl World {
         }
     }
 
-    fn begin_dial(&mut self, node: usize, leader: Sid, within_ms: i64) {
+    fn begin_dial(&mut self, node: usize, dial: Dial) {
         self.close_links(node, true);
-        self.serial += 1;
-        let number = self.serial;
-        let deadline_ns = self.now_ns + within_ms.max(0) as u64 * MS;
         let Some(life) = &mut self.nodes[node].life else { return };
         life.desk.borrow_mut().shelf = None;
-        life.dial = Some((number, leader, deadline_ns, 0));
+        life.dial = Some(dial);
+        let number = dial.number;
         let life = self.nodes[node].life_number;
         let latency_ns = self.wire.latency_ns();
         self.at(latency_ns, What::Dial { node, life, number });
@@ -146,25 +150,24 @@ impl World {
             return;
         }
         let dial = self.nodes[node].life.as_ref().and_then(|life| life.dial);
-        let Some((_, leader, deadline_ns, refusals)) = dial.filter(|dial| dial.0 == number) else {
-            return;
-        };
-        let target = self.node_of(leader);
+        let Some(mut dial) = dial.filter(|dial| dial.number == number) else { return };
+        let target = self.node_of(dial.to);
         let is_cut = self.wire.is_cut(node, target) || self.wire.is_cut(target, node);
         let is_still = self.nodes[target].paused_until_ns > self.now_ns;
-        let listens = self.nodes[target].life.as_ref().is_some_and(|life| life.listens);
+        let other = self.nodes[target].life.as_ref();
+        let listens = other.is_some_and(|life| life.listens == Some(dial.door));
         if !is_cut && !is_still && listens {
             self.nodes[node].life.as_mut().expect("it runs").dial = None;
             self.join(node, target);
             return;
         }
-        let refusals = refusals + u32::from(!is_cut && !is_still);
+        dial.refusals += u32::from(!is_cut && !is_still);
         let it = self.nodes[node].life.as_mut().expect("it runs");
-        if refusals >= DIALS || self.now_ns + DIAL_PAUSE_NS > deadline_ns {
+        if dial.refusals >= DIALS || self.now_ns + DIAL_PAUSE_NS > dial.deadline_ns {
             it.dial = None;
             self.inform(node, Event::DialFailed);
         } else {
-            it.dial = Some((number, leader, deadline_ns, refusals));
+            it.dial = Some(dial);
             self.at(DIAL_PAUSE_NS, What::Dial { node, life, number });
         }
     }
