@@ -137,11 +137,12 @@ pub fn txn(epoch: u32, counter: u32) -> LoggedTxn {
     create(zxid, "/some", false)
 }
 
-/// Session 5 creates.
+/// Session 5 creates: the parent's child of the zxid's counter.
 pub fn create(zxid: Zxid, path: &str, ephemeral: bool) -> LoggedTxn {
     let acl = Some(vec![jute::Acl::open_unsafe()]);
     let path = path.into();
-    let made = CreateTxn { path, data: Some(b"x"), acl, ephemeral, parent_cversion: 1 };
+    let parent_cversion = zxid.counter() as i32;
+    let made = CreateTxn { path, data: Some(b"x"), acl, ephemeral, parent_cversion };
     record(zxid, 5, zxid.counter() as i32, Txn::Create(made))
 }
 
