@@ -25,6 +25,9 @@ struct Arguments {
     /// Runs each seed twice and compares.
     #[arg(long)]
     doublecheck: bool,
+    /// Damages any disks, and all of them: servers may refuse then, but not lie.
+    #[arg(long)]
+    over_damage: bool,
     /// Goes on behind a broken invariant.
     #[arg(long)]
     keep_going: bool,
@@ -42,9 +45,11 @@ fn main() -> ExitCode {
     let began = Instant::now();
     let mut sum = Sum::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        let closing = run(seed, Options { teller: teller(&arguments), ..Options::default() });
+        let over_damage = arguments.over_damage;
+        let options = Options { over_damage, ..Options::default() };
+        let closing = run(seed, Options { teller: teller(&arguments), ..options });
         if arguments.doublecheck {
-            let again = run(seed, Options::default());
+            let again = run(seed, Options { over_damage, ..Options::default() });
             if again.trace != closing.trace {
                 println!("seed {seed:#x}: two runs differ: {:x} {:x}", closing.trace, again.trace);
                 sum.failed += 1;

@@ -57,7 +57,7 @@ pub struct Client {
     conn: Option<Conn>,
     dialling_since_ns: Option<u64>,
     /// The member that it is, or was last, connected with.
-    member: usize,
+    pub member: usize,
     watches: WatchSets,
     /// It asks for nothing new any more.
     pub is_quiet: bool,

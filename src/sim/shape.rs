@@ -25,6 +25,8 @@ pub struct Faults {
     pub disk_error_every_ms: u64,
     /// A bit flips on a disk, of a minority of disks.
     pub flip_every_ms: u64,
+    /// Bits flip on as many disks as it may be, not of a minority only.
+    pub flip_any: bool,
     /// The leader is the victim this often, percent.
     pub aim_percent: usize,
 }
@@ -61,6 +63,17 @@ pub struct Shape {
     pub faults: Faults,
     /// How long faults go on, ms.
     pub safety_ms: u64,
+}
+
+impl Faults {
+    /// More disks are damaged than anybody can bear.
+    pub fn over_damage(&mut self) {
+        self.flip_any = true;
+        self.flip_every_ms = match self.flip_every_ms {
+            0 => 3_000,
+            some => some.min(3_000),
+        };
+    }
 }
 
 impl Shape {
@@ -125,6 +138,7 @@ fn faults(rng: &mut Rng) -> Faults {
         reset_every_ms: every(400, 6_000),
         disk_error_every_ms: every(4_000, 20_000),
         flip_every_ms: every(6_000, 30_000),
+        flip_any: false,
         aim_percent: [0, 30, 70][rng.below(3)],
     }
 }

@@ -8,6 +8,7 @@ use jute::{Encode, Writer};
 
 use super::{What, World};
 use crate::net::quorum::Door;
+use crate::sim::check::{Act, Note, Said};
 use crate::sim::inlet::Inlet;
 use crate::sim::node::{Bulk, Dial, Item, LinkEnd};
 use crate::sim::ports::Command;
@@ -341,6 +342,7 @@ impl World {
         if let (Some(receiver), Some(life)) = (taken.snapshot, &self.nodes[node].life) {
             life.desk.borrow_mut().shelf = Some((link, receiver));
         }
+        self.hears(node, link, &taken.events);
         self.inform_all(node, taken.events);
         if taken.failed {
             let end = self.link(node, link).map(|end| (end.stream, end.end));
@@ -348,6 +350,21 @@ impl World {
                 self.send(stream, side, Piece::Fin, 0);
             }
             self.gone(node, link);
+        }
+    }
+
+    /// Checks hear of packets when they arrive, before the server does.
+    fn hears(&mut self, node: usize, link: LinkId, events: &[Event]) {
+        let Some(end) = self.link(node, link) else { return };
+        let (from, dialled) = (Sid(end.to as i64 + 1), end.dialled);
+        let said = events.iter().filter_map(|event| match event {
+            Event::Packet { packet, .. } => Some(Said::from(packet)),
+            _ => None,
+        });
+        let packets: Vec<Said> = said.collect();
+        if !packets.is_empty() {
+            let durable = self.nodes[node].durable.summary();
+            self.heed(node, Note { act: Act::Hears { from, link, dialled, packets }, durable });
         }
     }
 

@@ -12,7 +12,7 @@ use crate::zab::Event;
 
 const MS: u64 = 1_000_000;
 /// Timers are late by so much at most, ms.
-const LATE_MS: usize = 20;
+pub(super) const LATE_MS: usize = 20;
 
 impl World {
     /// A process begins, or refuses.
