@@ -3,7 +3,8 @@
 //!
 //! The bytes are good ones with damage done to them, or drawn, by a seeded generator; the seed is
 //! fixed, so that a failure is there again in the next run. `OXKEEPER_FUZZ_ROUNDS` multiplies the
-//! rounds. What has failed once is kept in `tests/hostile/TARGET/*.hex` and tried first.
+//! rounds. What the fuzzer has found worth keeping (`fuzz/run --keep`), and what has failed once,
+//! is in `fuzz/corpus/TARGET.hex` and tried by each run.
 
 #[path = "../jute/tests/hostile/counting.rs"]
 mod counting;
@@ -16,15 +17,9 @@ use counting::memory_of;
 use history::{file, Server};
 use jute::proto::AuthPacket;
 use jute::{Acl, Encode, Id, Writer};
-use oxkeeper::sim::{fuzzing, Rng, SimDisk};
+use oxkeeper::sim::fuzzing::{self, target, Reach, Target, TARGETS};
+use oxkeeper::sim::{Rng, SimDisk};
 use oxkeeper::storage::Compression;
-
-/// What a body may hold: so much for each byte of its input, and so much whatever it is.
-#[derive(Clone, Copy)]
-struct Bound {
-    per_byte: usize,
-    constant: usize,
-}
 
 /// A target's inputs are tried `rounds` times this.
 fn factor() -> usize {
@@ -32,27 +27,24 @@ fn factor() -> usize {
         .map_or(1, |text| text.parse().expect("OXKEEPER_FUZZ_ROUNDS is a number"))
 }
 
-fn try_one(name: &str, body: fn(&[u8]), bound: Bound, bytes: &[u8]) {
+fn try_one(target: &Target, bytes: &[u8]) {
+    let Target { name, body, .. } = target;
     let shown = || bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let outcome = std::panic::catch_unwind(|| memory_of(|| body(bytes)));
     let Ok(memory) = outcome else {
-        panic!("put these bytes into tests/hostile/{name}/ as a .hex file: {}", shown());
+        panic!("put these bytes into fuzz/corpus/{name}.hex: {}", shown());
     };
-    let max = bytes.len() * bound.per_byte + bound.constant;
+    let max = target.memory_max(bytes.len());
     assert!(memory <= max, "{name}: {memory} bytes held for {}: {}", bytes.len(), shown());
 }
 
-/// What has failed once.
-fn kept(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile").join(name);
-    let mut all = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
-        all.push(digits.chunks(2).map(byte).collect());
-    }
-    all
+/// What is kept of a target's inputs: one a line, in hex.
+fn kept(target: &Target) -> Vec<Vec<u8>> {
+    let file = format!("{}/fuzz/corpus/{}.hex", env!("CARGO_MANIFEST_DIR"), target.name);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+    let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
 }
 
 /// Does one to four damages to `bytes`.
@@ -82,25 +74,35 @@ fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rng) {
     }
 }
 
-/// Feeds `body` with `seeds`, as they are and damaged.
-fn torment(name: &str, body: fn(&[u8]), bound: Bound, seeds: &[Vec<u8>], rounds: usize) {
+/// Feeds a target with `seeds`, as they are and damaged.
+fn torment(name: &str, seeds: &[Vec<u8>], rounds: usize) {
+    let target = target(name);
     let mut rng = Rng::new(0x0dd_5eed);
-    kept(name).iter().chain(seeds).for_each(|bytes| try_one(name, body, bound, bytes));
+    seeds.iter().for_each(|bytes| try_one(target, bytes));
     for round in 0..rounds * factor() {
         let mut bytes = seeds[round % seeds.len()].clone();
         damage(&mut bytes, seeds, &mut rng);
-        try_one(name, body, bound, &bytes);
+        try_one(target, &bytes);
     }
 }
 
-/// Feeds `body` with what the generator draws.
-fn draw(name: &str, body: fn(&[u8]), bound: Bound, length: usize, rounds: usize) {
+/// Feeds a target with what the generator draws.
+fn draw(name: &str, length: usize, rounds: usize) {
+    let target = target(name);
     let mut rng = Rng::new(0x0dd_5eed);
-    kept(name).iter().for_each(|bytes| try_one(name, body, bound, bytes));
     for _ in 0..rounds * factor() {
         let length = 1 + rng.below(length);
         let bytes: Vec<u8> = (0..length).map(|_| rng.next_u64() as u8).collect();
-        try_one(name, body, bound, &bytes);
+        try_one(target, &bytes);
+    }
+}
+
+#[test]
+fn what_the_fuzzer_has_kept() {
+    for target in &TARGETS {
+        let inputs = kept(target);
+        assert!(inputs.len() >= 10, "{} has {} kept inputs", target.name, inputs.len());
+        inputs.iter().for_each(|bytes| try_one(target, bytes));
     }
 }
 
@@ -129,8 +131,7 @@ fn auth_packets_and_the_lists_behind_them() {
             seeds.push(w.into_vec());
         }
     }
-    let bound = Bound { per_byte: 64, constant: 8 << 10 };
-    torment("auth", fuzzing::auth, bound, &seeds, 20_000);
+    torment("auth", &seeds, 20_000);
 }
 
 #[test]
@@ -151,8 +152,7 @@ fn configuration_files() {
           4lw.commands.whitelist=*\nmaxClientCnxns=\\u0031\nquorumListenOnAllIPs=true\n"
             .to_vec(),
     );
-    let bound = Bound { per_byte: 256, constant: 512 << 10 };
-    torment("zoo_cfg", fuzzing::zoo_cfg, bound, &seeds, 2_000);
+    torment("zoo_cfg", &seeds, 2_000);
 }
 
 /// A server's log, up to its zeros, and its snapshots in each form.
@@ -184,24 +184,20 @@ fn files() -> (Vec<u8>, Vec<Vec<u8>>) {
 #[test]
 fn logs() {
     let (log, _) = files();
-    // The disk is in memory too, three times.
-    let bound = Bound { per_byte: 128, constant: 4 << 20 };
-    torment("log", fuzzing::log, bound, &[log], 1_500);
+    torment("log", &[log], 1_500);
 }
 
 #[test]
 fn snapshots() {
     let (_, snapshots) = files();
-    // What is packed may be much longer than it looks: a thousand times with gzip.
-    let bound = Bound { per_byte: 8 << 10, constant: 4 << 20 };
-    torment("snapshot", fuzzing::snapshot, bound, &snapshots, 1_500);
+    torment("snapshot", &snapshots, 1_500);
 }
 
 /// Draws runs of a state machine, and sees to it that they come somewhere.
-fn draw_runs(name: &str, run: fn(&[u8]) -> fuzzing::Reach, body: fn(&[u8]), bound: Bound) {
+fn draw_runs(name: &str, run: fn(&[u8]) -> Reach) {
     const RUNS: usize = 3_000;
     const BYTES: usize = 1_500;
-    draw(name, body, bound, BYTES, RUNS);
+    draw(name, BYTES, RUNS);
     let mut rng = Rng::new(0x0dd_5eed);
     let (mut led, mut learnt, mut replaced) = (0, 0, 0);
     for _ in 0..RUNS {
@@ -218,12 +214,10 @@ fn draw_runs(name: &str, run: fn(&[u8]) -> fuzzing::Reach, body: fn(&[u8]), boun
 
 #[test]
 fn what_members_tell_the_core() {
-    let bound = Bound { per_byte: 4 << 10, constant: 1 << 20 };
-    draw_runs("zab", fuzzing::zab, |bytes| _ = fuzzing::zab(bytes), bound);
+    draw_runs("zab", fuzzing::zab);
 }
 
 #[test]
 fn what_members_and_clients_tell_a_peer() {
-    let bound = Bound { per_byte: 8 << 10, constant: 2 << 20 };
-    draw_runs("peer", fuzzing::peer, |bytes| _ = fuzzing::peer(bytes), bound);
+    draw_runs("peer", fuzzing::peer);
 }

@@ -1,6 +1,6 @@
 //! Fuzz bodies of what is more than a record: what must hold whatever the bytes are. Run by
-//! `tests/hostile.rs` on stable Rust, and by cargo-fuzz (`fuzz/`) without end. The records
-//! themselves are `jute::fuzzing`'s.
+//! `tests/hostile.rs` over damaged files, and by libFuzzer (`fuzz/run`) as long as one likes. The
+//! records themselves are `jute::fuzzing`'s.
 //!
 //! A body must not panic, whatever the bytes say. Those of the state machines read the bytes as a
 //! list of events: see [`zab`] and [`peer`].
@@ -27,6 +27,60 @@ use crate::types::Zxid;
 
 pub use driver::{zab, Reach};
 pub use peer::peer;
+
+/// A body, and the memory that it may hold at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: of its kept inputs too (`fuzz/corpus/NAME.hex`).
+    pub name: &'static str,
+    pub body: fn(&[u8]),
+    /// Bytes for each byte of its input.
+    pub per_byte: usize,
+    /// Bytes whatever its input is.
+    pub constant: usize,
+}
+
+impl Target {
+    /// What it may hold for an input of `len` bytes, bytes.
+    pub fn memory_max(&self, len: usize) -> usize {
+        len * self.per_byte + self.constant
+    }
+
+    const fn record(name: &'static str, body: fn(&[u8])) -> Target {
+        // A body holds the record twice, and its encoded forms; see jute's tests.
+        Target { name, body, per_byte: 40, constant: 4 << 10 }
+    }
+}
+
+/// Everything that is fuzzed.
+pub const TARGETS: [Target; 13] = [
+    Target::record("frame", jute::fuzzing::frame),
+    Target::record("request", jute::fuzzing::request),
+    Target::record("multi", jute::fuzzing::multi),
+    // Clients decode these. A multi's result may be nine bytes, and is as wide as any in memory.
+    Target { name: "reply", body: jute::fuzzing::reply, per_byte: 128, constant: 4 << 10 },
+    Target::record("txn", jute::fuzzing::txn),
+    Target::record("file", jute::fuzzing::file),
+    Target::record("quorum_packet", jute::fuzzing::quorum_packet),
+    Target { name: "auth", body: auth, per_byte: 64, constant: 8 << 10 },
+    Target { name: "zoo_cfg", body: zoo_cfg, per_byte: 256, constant: 512 << 10 },
+    // The disk is in memory too, three times.
+    Target { name: "log", body: log, per_byte: 128, constant: 4 << 20 },
+    // What is packed may be much longer than it looks: a thousand times with gzip.
+    Target { name: "snapshot", body: snapshot, per_byte: 8 << 10, constant: 4 << 20 },
+    Target { name: "zab", body: |bytes| _ = zab(bytes), per_byte: 4 << 10, constant: 1 << 20 },
+    Target { name: "peer", body: |bytes| _ = peer(bytes), per_byte: 8 << 10, constant: 2 << 20 },
+];
+
+/// The target of this name.
+///
+/// # Panics
+///
+/// There is none.
+pub fn target(name: &str) -> &'static Target {
+    let found = TARGETS.iter().find(|target| target.name == name);
+    found.unwrap_or_else(|| panic!("no fuzz target is named {name}"))
+}
 
 /// An auth packet, and behind it a list of ACLs to be stored by whoever the packet makes one.
 pub fn auth(bytes: &[u8]) {

@@ -1,4 +1,0 @@
-//! An auth packet and a list of ACLs.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| oxkeeper::sim::fuzzing::auth(bytes));
