@@ -229,7 +229,10 @@ impl<P: Platform> Driver<P> {
 
     fn poll(&mut self) -> Option<Output> {
         let replica = self.shared.replica.read().expect("only this thread writes it");
-        self.peer.poll_output(P::now(), &replica)
+        let now = P::now();
+        let output = self.peer.poll_output(now, &replica);
+        self.count.informed(self.peer.take_informed(), || P::now().mono_ms - now.mono_ms);
+        output
     }
 
     /// Warns of a slow disk in Apache's words (`FileTxnLog.commit`), down to the missing blank.

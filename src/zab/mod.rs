@@ -359,6 +359,12 @@ impl Zab {
         std::mem::take(&mut self.standing.marks)
     }
 
+    /// Follower that serves observers: how many transactions have been put out, and told those who
+    /// were there, since the last call.
+    pub fn take_informed(&mut self) -> usize {
+        std::mem::take(&mut self.standing.informed)
+    }
+
     /// When `handle(Timeout)` is wanted, on the clock of `handle`.
     pub fn poll_timeout(&self) -> Option<i64> {
         let role = match &self.state {
