@@ -35,6 +35,8 @@ pub struct MemberOptions {
     pub read_only_after_ms: Option<i64>,
     /// `leaderServes`: clients may connect to this server while it leads.
     pub leader_serves: bool,
+    /// `syncLimit`: after so long a disk that does not answer costs the member its role, ms.
+    pub disk_limit_ms: i64,
     /// `oraclePath`.
     pub oracle: Option<PathBuf>,
     /// What it says whenever it begins to lead.
@@ -79,6 +81,7 @@ pub(super) fn resolve(config: &Config, seed: u64) -> Result<MemberOptions, Failu
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
+        disk_limit_ms: i64::from(ensemble.sync_limit_ticks) * tick_ms,
         oracle: ensemble.oracle_path.as_ref().map(PathBuf::from),
         when_leading: announce::Primary::of(config),
     })

@@ -99,6 +99,9 @@ pub enum Event {
     Packet { link: LinkId, packet: Packet },
     /// The connection is gone. Follows every `LinkOpened`, and nothing of that link follows it.
     LinkClosed { link: LinkId },
+    /// The disk has kept a step waiting for `syncLimit` or longer. Whoever has a role leaves it:
+    /// the others have had no word from here for so long.
+    DiskHung,
     /// Every step up to `upto` is durable.
     Persisted { upto: Token },
     /// `Step::Truncate` has been tried. `None`: the log has no record of that zxid (nor is it a

@@ -211,6 +211,9 @@ impl Zab {
                 self.election.handle(now_ms, from, notification);
             }
             Event::ElectionRefused { sid } => self.election.refused(now_ms, sid),
+            Event::DiskHung => {
+                self.standing.leave("this server's disk has not answered within syncLimit");
+            }
             Event::OracleSays { yes } => {
                 self.standing.oracle = if yes { Oracle::Yes } else { Oracle::No };
                 self.election.oracle(now_ms, self.standing.oracle);
