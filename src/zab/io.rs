@@ -47,6 +47,11 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// What it takes in memory while it waits to be heard, bytes.
+    pub fn weight(&self) -> usize {
+        size_of::<Event>() + self.config.as_ref().map_or(0, |config| config.len())
+    }
+
     /// As it goes over the wire.
     pub fn to_wire(&self) -> jute::quorum::Notification<'_> {
         jute::quorum::Notification {

@@ -161,6 +161,9 @@ pub trait SnapshotSink: Send + Sized + 'static {
 pub trait ElectionPort {
     /// Sends the notification, dialling the server if there is no connection. Does not block.
     fn notify(&self, to: Sid, notification: Notification);
+
+    /// The core has taken so many bytes of what that server has said.
+    fn heard(&self, from: Sid, bytes: usize);
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ impl<S: SnapshotSink> Desk<S> {
                     link.inflow.heard(bytes);
                 }
             }
+            Command::HeardVotes { from, bytes } => election_port.heard(from, bytes),
         }
     }
 

@@ -298,6 +298,8 @@ impl ElectionPort for FakeElection {
     fn notify(&self, to: Sid, notification: Notification) {
         self.0.send((to, notification)).unwrap();
     }
+
+    fn heard(&self, _from: Sid, _bytes: usize) {}
 }
 
 /// A body of `len` bytes for [`FakeSink`]: its length in front.
