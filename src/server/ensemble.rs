@@ -109,6 +109,7 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         log_sync_enabled: quorum.sync.snapshot_size_factor >= 0.0,
         concurrent_snap_syncs_max: quorum.sync.snap_syncs_max.max(0) as usize,
         concurrent_diff_syncs_max: quorum.sync.diff_syncs_max.max(0) as usize,
+        ack_mark_every: i64::from(quorum.watching.ack_every),
         election: ElectionOptions {
             min_notification_interval_ms: i64::from(quorum.election.min_wait_ms),
             max_notification_interval_ms: i64::from(quorum.election.max_wait_ms),
@@ -202,6 +203,7 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
         transfer_stall_ms: u64::from(config.ensemble.init_limit_ticks.unsigned_abs())
             * u64::from(config.sessions.tick_time_ms.unsigned_abs()),
         output_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
+        packets_told: config.quorum.watching.packets_told,
     }
 }
 

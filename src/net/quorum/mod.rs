@@ -22,6 +22,7 @@ mod reader;
 mod shelf;
 mod snapshot;
 mod thread;
+mod tracker;
 mod transfer;
 mod writer;
 
@@ -103,6 +104,9 @@ pub struct Settings {
     /// Most bytes that may wait to be sent on one connection
     /// ([`LINK_OUTPUT_BYTES_MAX`](crate::limits::LINK_OUTPUT_BYTES_MAX)).
     pub output_bytes_max: usize,
+    /// So many of the last packets, in either direction, are written into the log when a connection
+    /// ends (`messageTracker.Enabled`, `messageTracker.BufferSize`).
+    pub packets_told: Option<usize>,
 }
 
 impl Settings {
