@@ -64,5 +64,9 @@ pub const ELECTION_HANDSHAKES_MAX: usize = 64;
 /// Election connections with servers that the configuration doesn't know.
 pub const ELECTION_STRANGERS_MAX: usize = 256;
 
+/// Bytes of one server's notifications that may wait for the pipeline, and of all together that the
+/// configuration doesn't know: while they do, no more are read.
+pub const ELECTION_INPUT_BYTES_MAX: usize = 1024 * 1024;
+
 /// Notifications read from one server before a tenth of a second is slept.
 pub const ELECTION_NOTIFICATIONS_IN_A_ROW: usize = 100;

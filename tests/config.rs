@@ -9,7 +9,7 @@ use std::io;
 
 use oxkeeper::config::{
     keys, AuthProvider, Config, ConfigError, DataDir, DataDirFault, DigestAlgorithm, ExitCode,
-    Finding, JvmFlags, Metrics, PeerRole, Role, Severity, SnapshotCompression, What,
+    Finding, JvmFlags, Metrics, PeerRole, Role, Severity, SnapshotCompression, Watching, What,
 };
 
 /// A configuration file, the files beside it and the flags in the environment.
@@ -864,4 +864,21 @@ fn no_value_of_any_key_gets_past_the_table() {
     let unknown: Vec<_> = refusing.iter().filter(|name| !known.contains(name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
     assert!(known.iter().all(|name| refusing.contains(name)), "{refusing:?}");
+}
+
+/// Apache takes them as system properties, which zoo.cfg sets, too.
+#[test]
+fn links_between_members_are_watched_as_told() {
+    let watching = |lines: &str| config(lines).quorum.watching;
+    assert_eq!(watching(""), Watching { ack_every: 1000, packets_told: None });
+    assert_eq!(watching("leader.ackLoggingFrequency=7\n").ack_every, 7);
+    assert_eq!(watching("leader.ackLoggingFrequency=0\n").ack_every, 0);
+    assert_eq!(watching("messageTracker.Enabled=true\n").packets_told, Some(10));
+    assert_eq!(watching("messageTracker.BufferSize=3\n").packets_told, None);
+    let both = "messageTracker.Enabled=true\nmessageTracker.BufferSize=";
+    assert_eq!(watching(&format!("{both}0x10\n")).packets_told, Some(16));
+    assert_eq!(watching(&format!("{both}0\n")).packets_told, None);
+    let flags = "-Dzookeeper.leader.ackLoggingFrequency=-1 -Dzookeeper.messageTracker.Enabled=true";
+    let (told, _) = with_flags("", flags);
+    assert_eq!(told.quorum.watching, Watching { ack_every: -1, packets_told: Some(10) });
 }

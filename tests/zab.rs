@@ -37,7 +37,7 @@ stories! {
     observer observers_of_a_leader observer_master observer_of_a_follower
     leader_without_an_epoch oracle
     follower_refuses same_server_again
-    silence slow_follower quorum_loss reelection sync_between_commits
+    silence slow_follower disk_hangs quorum_loss reelection sync_between_commits
     snapshot_backlog
     stranger groups_and_weights
     // What has gone wrong elsewhere.

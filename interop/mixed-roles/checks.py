@@ -8,8 +8,9 @@ import time
 from session import Event, Refused, Session, tree, tree_difference
 from wire import (
     CONTAINER, EPHEMERAL, OPEN, SEQUENTIAL, TTL_SEQUENTIAL, add_watch, auth, check, create,
-    create2, create_container, create_ttl, delete, exists, get_all_children_number, get_children,
-    get_data, get_ephemerals, multi, multi_read, reconfig, set_acl, set_data, sync, who_am_i,
+    create2, create_container, create_ttl, delete, exists, get_acl, get_all_children_number,
+    get_children, get_data, get_ephemerals, multi, multi_read, reconfig, set_acl, set_data, sync,
+    who_am_i,
 )
 
 NO_NODE, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS, NODE_EXISTS, NOT_EMPTY = (
@@ -18,6 +19,8 @@ NO_AUTH, INVALID_ACL, SESSION_MOVED, RECONFIG_DISABLED = -102, -114, -118, -123
 SHORT_MS = 2_000
 # Expiry is rounded up to a tick, twice on a bad day; then comes what a busy machine adds.
 EXPIRY_S = SHORT_MS / 1000 + 6
+# Until a leader has closed a connection that its client has left.
+STALE_S = 10
 READ_ONLY = [(1, "world", "anyone")]
 
 
@@ -56,7 +59,7 @@ def writes(root):
         (delete(f"{root}/two"), 0),
         (delete(f"{root}/two"), NO_NODE),
         (delete(root), NOT_EMPTY),
-        # Not right behind the setACL, where Apache's leader may still have the old list.
+        # Not before the leader has the list: see `leader_reads_only`.
         (set_data(f"{root}/null", b"?"), NO_AUTH),
         (reconfig(members="server.9=127.0.0.1:1:2;3"), RECONFIG_DISABLED),
     ]
@@ -82,6 +85,17 @@ def multi_codes(reader):
         codes.append(reader.i32())
 
 
+def leader_reads_only(ensemble, path):
+    """Waits until the leader's own tree has the list READ_ONLY. Before that an Apache leader still
+    judges by the list of before, though it was another member's client that set the new one and has
+    its answer."""
+    def has_list():
+        acl = session.must(get_acl(path))
+        return (acl.i32(), acl.i32()) == (1, READ_ONLY[0][0])
+    with Session(ensemble.leader().address) as session:
+        ensemble.wait(has_list, f"the leader to have the ACL of {path}", 10)
+
+
 def every_operation(ensemble):
     """Every write and read through every member, with the errors that Apache gives."""
     for member in ensemble:
@@ -89,6 +103,8 @@ def every_operation(ensemble):
         with Session(member.address) as session:
             assert session.code(auth("digest", b"ben:secret")) == 0, "auth"
             for number, (request, wanted) in enumerate(writes(root)):
+                if wanted == NO_AUTH:
+                    leader_reads_only(ensemble, f"{root}/null")
                 got = session.code(request)
                 what = f"{member.name}: write {number}, {request.op} {request.body[:40]!r}"
                 assert got == wanted, f"{what}: error {got}, not {wanted}"
@@ -224,7 +240,9 @@ def sessions_move(ensemble, told_of_moves=True):
         new = patiently_moved(old, other)
         assert (new.id, new.password) == (old.id, old.password), "another session came back"
         new.must(set_data(path, b"moved"))
-        if told_of_moves:
+        if told_of_moves and member.role() == "leader":
+            stale_reads(old, member, path)
+        elif told_of_moves:
             stale_write(old, member, path)
         else:
             old.drop()
@@ -257,6 +275,21 @@ def stale_write(old, member, path):
     except ConnectionError:
         pass
     old.drop()
+
+
+def stale_reads(old, member, path):
+    """A leader, who knows where its sessions are, closes the connection that one of them has left
+    when anything comes over it, a read or a ping, too, and answers nothing. A follower answers reads
+    of a session that it does not know to have gone."""
+    deadline = time.monotonic() + STALE_S
+    try:
+        while time.monotonic() < deadline:
+            old.must(exists(path))
+            old.ping()
+            time.sleep(0.02)
+        raise AssertionError(f"{member.name}: a moved session is still served by the leader")
+    except ConnectionError:
+        old.drop()
 
 
 def expiry(ensemble):

@@ -124,7 +124,7 @@ pub enum Status {
 /// The parts of the server that are still to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    Ensemble,
+    Reconfig,
     Security,
     Operator,
 }
@@ -133,7 +133,7 @@ impl Work {
     /// For sentences: "comes with ...".
     pub fn words(self) -> &'static str {
         match self {
-            Work::Ensemble => "the ensemble",
+            Work::Reconfig => "reconfig",
             Work::Security => "TLS and SASL",
             Work::Operator => "the admin server and metrics",
         }

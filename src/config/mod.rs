@@ -25,7 +25,7 @@ pub use ensemble::{Ensemble, ReadFile};
 pub use error::{ConfigError, DataDir, DataDirFault, ExitCode, Finding, Place, Severity, What};
 pub use jvmflags::JvmFlags;
 pub use members::{HostPort, Member, Members, PeerAddress, PeerRole};
-pub use quorum::Quorum;
+pub use quorum::{Quorum, Watching};
 pub use reconfig::{BadChange, Change};
 pub use settings::{Secret, Settings};
 pub use values::{
@@ -231,7 +231,7 @@ impl Config {
             let message = "clientPort is not set: no client can connect".to_owned();
             say(Severity::Warning, What::Advice, message);
         }
-        const LATER: Status = Status::Later(keys::Work::Ensemble);
+        const LATER: Status = Status::Later(keys::Work::Reconfig);
         const OF_MEMBERS: &[Status] = &[Status::InEnsemble, LATER];
         let (statuses, words, what) = match self.role() {
             Role::Standalone => (OF_MEMBERS, "of use in an ensemble only", What::NotApplicable),

@@ -14,6 +14,7 @@ pub struct Quorum {
     pub election: ElectionTimes,
     pub links: Links,
     pub sync: Sync,
+    pub watching: Watching,
 }
 
 /// Of elections, in milliseconds.
@@ -27,6 +28,17 @@ pub struct ElectionTimes {
     pub observer_delay_ms: i64,
     /// `leader.maxTimeToWaitForEpoch`; `None` (-1) is only the join limit.
     pub epoch_wait_ms: Option<i32>,
+}
+
+/// Of what a member says of its links to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watching {
+    /// `leader.ackLoggingFrequency`: the acknowledgements of one zxid in so many are timed; 0 and
+    /// less: none.
+    pub ack_every: i32,
+    /// `messageTracker.Enabled`, `messageTracker.BufferSize`: so many packets in either direction
+    /// are told when a connection ends; `None`: nothing is.
+    pub packets_told: Option<usize>,
 }
 
 /// Of sockets between members.
@@ -95,6 +107,13 @@ impl Quorum {
                 diff_syncs_max: reader.int("leader.maxConcurrentDiffSyncs")?,
                 always_snapshot: reader.switch("forceSnapshotSync")?,
             },
+            watching: Watching {
+                ack_every: reader.int("leader.ackLoggingFrequency")?,
+                packets_told: packets_told(
+                    reader.switch("messageTracker.Enabled")?,
+                    reader.int("messageTracker.BufferSize")?,
+                ),
+            },
         })
     }
 }
@@ -106,6 +125,11 @@ fn size_factor(said: f64) -> f64 {
     } else {
         said
     }
+}
+
+/// A buffer for nothing would end Apache's server (`CircularBuffer`); here nothing is told.
+fn packets_told(enabled: bool, count: i32) -> Option<usize> {
+    usize::try_from(count).ok().filter(|count| enabled && *count > 0)
 }
 
 fn positive(number: i32) -> Option<i32> {

@@ -241,7 +241,7 @@ fn remark(name: &str, key: Option<&Key>) -> Option<(Severity, What, String)> {
 fn status_remark(key: &Key) -> Option<(Severity, What, String)> {
     match key.status {
         // Said together, once it is known whether there is an ensemble.
-        Status::Honoured | Status::InEnsemble | Status::Later(Work::Ensemble) => None,
+        Status::Honoured | Status::InEnsemble | Status::Later(Work::Reconfig) => None,
         Status::Later(work) => {
             // Security that is silently missing would be worse than a line too many.
             let security = work == Work::Security;

@@ -225,7 +225,8 @@ impl Shared {
     /// Closes every connection, and takes no new one until [`Shared::serve`]. What clients have
     /// asked and the pipeline has not taken is dropped; what it has taken reaches nobody from
     /// here on. Called by the pipeline, before it changes anything in the replica that clients
-    /// of the old role must not see. Does nothing if nobody is served.
+    /// of the old role must not see, or for it while it waits for a disk that hangs. Does nothing
+    /// if nobody is served.
     pub fn stop_serving(&self) {
         if self.serving() == Serving::No {
             return;

@@ -261,6 +261,11 @@ impl Peer {
         self.zab.as_mut().map(|zab| zab.take_marks()).unwrap_or_default()
     }
 
+    /// Of how many transactions a follower has told its observers since the last call.
+    pub fn take_informed(&mut self) -> usize {
+        self.zab.as_mut().map_or(0, |zab| zab.take_informed())
+    }
+
     fn handle_ask(&mut self, view: View<'_>, ask: Ask) {
         match (&mut self.duty, ask) {
             // Who asked is being hung up on.

@@ -120,13 +120,19 @@ impl Primary {
         self.own_write(view, session, OpCode::CreateSession, &[], timeout_ms);
     }
 
-    /// A learner asks whether a client of its may take its session up again (REVALIDATE).
+    /// A learner asks whether a client of its may take its session up again (REVALIDATE). A
+    /// connection that the client had here is closed behind what it has asked for; Apache's leader
+    /// closes it as soon as anything comes over it, a read or a ping, too (`PrepRequestProcessor`).
     pub fn revalidate(&mut self, now: Now, session: SessionId, timeout_ms: i32, sid: Sid) -> bool {
-        let alive = self.sessions.resume(session, timeout_ms, now.mono_ms).is_some();
-        if alive {
-            self.own(session, Owner::Learner(sid));
+        let Some(slot) = self.sessions.resume(session, timeout_ms, now.mono_ms) else {
+            return false;
+        };
+        if let Some(conn) = slot.conn() {
+            slot.detach(conn);
+            self.batch.push(None, OpCode::CreateSession, Outcome::Left { conn });
         }
-        alive
+        self.own(session, Owner::Learner(sid));
+        true
     }
 
     /// A learner has heard of a session.

@@ -140,6 +140,7 @@ impl Run {
                 self.push(*conn, Effect::Opened { slot, timeout_ms: *timeout_ms, new: None });
             }
             Outcome::NotResumed { conn } => self.push(*conn, Effect::Refused),
+            Outcome::Left { conn } => self.push(*conn, Effect::Close),
         }
     }
 

@@ -84,6 +84,14 @@ impl Count {
         }
     }
 
+    /// A follower has told its observers of so many transactions, in one go that took so long.
+    pub fn informed(&self, txns: usize, took_ms: impl FnOnce() -> i64) {
+        if txns > 0 {
+            let took_ms = took_ms();
+            (0..txns).for_each(|_| self.shared.metrics.om_commit_process_time_ms.add(took_ms));
+        }
+    }
+
     /// Prep has found all ephemerals of a session that is being closed.
     pub fn closed_session(&self, took_ms: i64) {
         if !self.forwards() {

@@ -18,7 +18,7 @@ use crate::pipeline::{commit, Ask, Batch};
 use crate::session::{Bucket, SessionIds, SessionTable};
 use crate::storage::{Dirs, ReceiveError, RecoveryRefused, StorageError, TxnLog};
 use crate::types::Now;
-use crate::zab;
+use crate::zab::{self, Event, Role, Zab};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
@@ -199,12 +199,12 @@ impl<P: Platform> Driver<P> {
             while let Some(output) = self.poll() {
                 match output {
                     Output::Persist { step, upto } => {
-                        txns += self.step(step)?;
+                        txns += self.at_disk(|driver| driver.step(step))?;
                         durable = Some(upto);
                     }
                     Output::Commit { batch } => self.commit(&batch),
                     Output::TakeSnapshot => {
-                        self.log.roll()?;
+                        self.at_disk(|driver| driver.log.roll())?;
                         self.snapshots.take(&self.shared);
                     }
                     Output::Wire(output) => self.wire(output)?,
@@ -216,10 +216,16 @@ impl<P: Platform> Driver<P> {
             self.count.marked(&self.peer.take_marks(), P::now());
             // On the wire before the disk: the others sync while this server does.
             self.send_off();
-            let Some(upto) = durable else { return Ok(()) };
+            let Some(upto) = durable else {
+                if self.leave_if_disk_hung() {
+                    continue;
+                }
+                return Ok(());
+            };
             let syncing = P::now();
-            self.log.sync()?;
+            self.at_disk(|driver| driver.log.sync())?;
             let synced = P::now();
+            self.leave_if_disk_hung();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
             self.note_acks(synced);
@@ -229,7 +235,33 @@ impl<P: Platform> Driver<P> {
 
     fn poll(&mut self) -> Option<Output> {
         let replica = self.shared.replica.read().expect("only this thread writes it");
-        self.peer.poll_output(P::now(), &replica)
+        let now = P::now();
+        let output = self.peer.poll_output(now, &replica);
+        self.count.informed(self.peer.take_informed(), || P::now().mono_ms - now.mono_ms);
+        output
+    }
+
+    /// Does something with the disk, which may hang: whoever has a role is watched meanwhile.
+    fn at_disk<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let role = self.peer.zab().map(Zab::role);
+        let has_role = matches!(role, Some(Role::Leading { .. } | Role::Learning { .. }));
+        let watch =
+            self.member.as_ref().filter(|_| has_role).map(|member| Arc::clone(&member.disk));
+        let Some(watch) = watch else { return work(self) };
+        watch.begin(P::now().mono_ms);
+        let outcome = work(self);
+        self.member().disk_hung |= watch.end(P::now().mono_ms);
+        outcome
+    }
+
+    /// Has the peer leave its role if the disk has hung: before it hears that something is durable,
+    /// so that nothing comes of that in a role that the others have given up. False: it has not.
+    fn leave_if_disk_hung(&mut self) -> bool {
+        let hung = self.member.as_mut().is_some_and(|member| std::mem::take(&mut member.disk_hung));
+        if hung {
+            self.tell_peer(P::now(), Input::Zab(Event::DiskHung));
+        }
+        hung
     }
 
     /// Warns of a slow disk in Apache's words (`FileTxnLog.commit`), down to the missing blank.

@@ -29,6 +29,12 @@ impl quorum::ElectionPort for Commands {
             }
         }
     }
+
+    fn heard(&self, from: Sid, bytes: usize) {
+        if let Some(port) = &self.0.borrow().port {
+            port.heard(from, bytes);
+        }
+    }
 }
 
 /// Opens the port on the current `LocalSet`. `failed` hears if that can't be done.

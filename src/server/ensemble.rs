@@ -35,6 +35,8 @@ pub struct MemberOptions {
     pub read_only_after_ms: Option<i64>,
     /// `leaderServes`: clients may connect to this server while it leads.
     pub leader_serves: bool,
+    /// `syncLimit`: after so long a disk that does not answer costs the member its role, ms.
+    pub disk_limit_ms: i64,
     /// `oraclePath`.
     pub oracle: Option<PathBuf>,
     /// What it says whenever it begins to lead.
@@ -79,6 +81,7 @@ pub(super) fn resolve(config: &Config, seed: u64) -> Result<MemberOptions, Failu
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
+        disk_limit_ms: i64::from(ensemble.sync_limit_ticks) * tick_ms,
         oracle: ensemble.oracle_path.as_ref().map(PathBuf::from),
         when_leading: announce::Primary::of(config),
     })
@@ -106,6 +109,7 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         log_sync_enabled: quorum.sync.snapshot_size_factor >= 0.0,
         concurrent_snap_syncs_max: quorum.sync.snap_syncs_max.max(0) as usize,
         concurrent_diff_syncs_max: quorum.sync.diff_syncs_max.max(0) as usize,
+        ack_mark_every: i64::from(quorum.watching.ack_every),
         election: ElectionOptions {
             min_notification_interval_ms: i64::from(quorum.election.min_wait_ms),
             max_notification_interval_ms: i64::from(quorum.election.max_wait_ms),
@@ -199,6 +203,7 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
         transfer_stall_ms: u64::from(config.ensemble.init_limit_ticks.unsigned_abs())
             * u64::from(config.sessions.tick_time_ms.unsigned_abs()),
         output_bytes_max: limits::LINK_OUTPUT_BYTES_MAX,
+        packets_told: config.quorum.watching.packets_told,
     }
 }
 

@@ -2,9 +2,11 @@
 //! and the role of this server.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
 use std::sync::Arc;
 
 use super::announce;
+use super::disk_watch::DiskWatch;
 use super::driver::{Driver, DriverError};
 use super::election_port;
 use super::ensemble::{write_config, MemberOptions};
@@ -40,6 +42,11 @@ pub struct Member<N> {
     when_leading: announce::Primary,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
+    pub(super) disk: Arc<DiskWatch>,
+    /// The disk has hung for too long.
+    pub(super) disk_hung: bool,
+    /// Held for the thread that watches the disk: it ends with this.
+    _disk_watcher: Option<Sender<()>>,
     pub(super) view: ViewState,
 }
 
@@ -84,6 +91,12 @@ impl Member<PeerSockets> {
         member.when_leading = options.when_leading;
         member.leader_serves = options.leader_serves;
         member.oracle = options.oracle.map(OracleFile::new);
+        member.disk = Arc::new(DiskWatch::new(options.disk_limit_ms));
+        let watcher = member.disk.start(shared).map_err(|e| {
+            let line = format!("can't start the thread that watches the disk: {e}");
+            Failure::new(ExitCode::Unexpected, line)
+        })?;
+        member._disk_watcher = Some(watcher);
         Ok(member)
     }
 }
@@ -109,6 +122,9 @@ impl<N> Member<N> {
             oracle: None,
             when_leading: announce::Primary::default(),
             looking_since_ms: None,
+            disk: Arc::new(DiskWatch::new(i64::MAX)),
+            disk_hung: false,
+            _disk_watcher: None,
             view: ViewState::default(),
         }
     }

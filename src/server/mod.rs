@@ -6,6 +6,7 @@ mod client_port;
 pub mod clock;
 mod count;
 mod dirs;
+mod disk_watch;
 pub(crate) mod driver;
 mod election_port;
 pub(crate) mod ensemble;

@@ -47,6 +47,11 @@ pub struct Notification {
 }
 
 impl Notification {
+    /// What it takes in memory while it waits to be heard, bytes.
+    pub fn weight(&self) -> usize {
+        size_of::<Event>() + self.config.as_ref().map_or(0, |config| config.len())
+    }
+
     /// As it goes over the wire.
     pub fn to_wire(&self) -> jute::quorum::Notification<'_> {
         jute::quorum::Notification {
@@ -99,6 +104,9 @@ pub enum Event {
     Packet { link: LinkId, packet: Packet },
     /// The connection is gone. Follows every `LinkOpened`, and nothing of that link follows it.
     LinkClosed { link: LinkId },
+    /// The disk has kept a step waiting for `syncLimit` or longer. Whoever has a role leaves it:
+    /// the others have had no word from here for so long.
+    DiskHung,
     /// Every step up to `upto` is durable.
     Persisted { upto: Token },
     /// `Step::Truncate` has been tried. `None`: the log has no record of that zxid (nor is it a

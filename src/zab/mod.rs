@@ -211,6 +211,9 @@ impl Zab {
                 self.election.handle(now_ms, from, notification);
             }
             Event::ElectionRefused { sid } => self.election.refused(now_ms, sid),
+            Event::DiskHung => {
+                self.standing.leave("this server's disk has not answered within syncLimit");
+            }
             Event::OracleSays { yes } => {
                 self.standing.oracle = if yes { Oracle::Yes } else { Oracle::No };
                 self.election.oracle(now_ms, self.standing.oracle);
@@ -357,6 +360,12 @@ impl Zab {
     /// What there is to count since the last call. Nobody has to ask.
     pub fn take_marks(&mut self) -> Vec<Mark> {
         std::mem::take(&mut self.standing.marks)
+    }
+
+    /// Follower that serves observers: how many transactions have been put out, and told those who
+    /// were there, since the last call.
+    pub fn take_informed(&mut self) -> usize {
+        std::mem::take(&mut self.standing.informed)
     }
 
     /// When `handle(Timeout)` is wanted, on the clock of `handle`.

@@ -34,6 +34,8 @@ pub(super) struct Standing {
     pub(super) dice: Dice,
     /// What metrics count, as far as nobody has asked for it.
     pub(super) marks: Vec<Mark>,
+    /// Transactions that observers of this follower have been told of, as far as nobody has asked.
+    pub(super) informed: usize,
     /// The epoch promised last, as the file says (ZOOKEEPER-2307: never what it should say).
     pub(super) accepted_epoch: Epoch,
     /// The epoch whose history was accepted last, as the file says.
@@ -70,6 +72,7 @@ impl Standing {
             masters,
             dice,
             marks: Vec::new(),
+            informed: 0,
             accepted_epoch: start.accepted_epoch,
             current_epoch: start.current_epoch,
             history: CommittedLog::new(keep, start.last_logged, start.history),

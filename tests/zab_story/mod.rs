@@ -98,6 +98,7 @@ impl Teller {
             ["packet", link, packet @ ..] => {
                 Event::Packet { link: link_of(link), packet: packet_of(packet) }
             }
+            ["disk", "hung"] => Event::DiskHung,
             ["persisted"] => Event::Persisted { upto: self.issued },
             ["persisted", token] => Event::Persisted { upto: Token(number(token) as u64) },
             ["truncated", "none"] => Event::Truncated { last: None },

@@ -2,7 +2,7 @@
 
 use super::Kind::{Bool, Class, Flag, Host, Int, Long, Member, Path, StrictInt, Text};
 use super::Outside::{Clamp, Refuse};
-use super::Work::{Ensemble, Operator, Security};
+use super::Work::{Operator, Reconfig, Security};
 use super::{cfg, Key, Scope};
 
 const NO_COLLECTOR: &str = "there is no garbage collector that could pause the process";
@@ -43,8 +43,8 @@ pub(super) static MEMBERS: &[Key] = &[
     cfg("group.*", Member, "").in_ensemble().doc("`a:b:c`, the servers of a hierarchical group"),
     cfg("weight.*", Member, "1").in_ensemble().doc("votes of a server in its group"),
     cfg("dynamicConfigFile", Path, "")
-        .later(Ensemble)
-        .doc("file with the server, group and weight lines"),
+        .in_ensemble()
+        .doc("file with the server, group and weight lines, read at the start"),
 ];
 
 pub(super) static ENSEMBLE: &[Key] = &[
@@ -71,7 +71,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
     cfg("localSessionsUpgradingEnabled", Bool, "false")
         .in_ensemble()
         .doc("a local session becomes global when it needs to"),
-    cfg("reconfigEnabled", Bool, "false").later(Ensemble).doc("allow reconfig"),
+    cfg("reconfigEnabled", Bool, "false").later(Reconfig).doc("allow reconfig"),
     cfg("multiAddress.enabled", Bool, "false")
         .either()
         .in_ensemble()

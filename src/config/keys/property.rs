@@ -6,7 +6,7 @@ use super::Kind::{
     StrictFloat, StrictInt, Text, Words, Yes,
 };
 use super::Outside::{Clamp, Default};
-use super::Work::{Ensemble, Operator, Security};
+use super::Work::{Operator, Security};
 use super::{prop, Key, Scope};
 
 const ONE_STACK: &str = "one network stack serves every connection";
@@ -234,9 +234,11 @@ pub(super) static NETWORK: &[Key] = &[
     prop("pathStats.delay", DecodedLong, "5").unit("min").later(Operator).doc("further reports"),
     prop("pathStats.topPathMax", DecodedInt, "20").later(Operator).doc("paths of a report"),
     prop("messageTracker.Enabled", Flag, "false")
-        .later(Ensemble)
-        .doc("remember the last messages of a learner"),
-    prop("messageTracker.BufferSize", DecodedInt, "10").later(Ensemble).doc("how many of them"),
+        .in_ensemble()
+        .doc("log the last packets of a connection between members when it ends"),
+    prop("messageTracker.BufferSize", DecodedInt, "10")
+        .in_ensemble()
+        .doc("how many of them, each way"),
     prop("jute.maxbuffer.extrasize", DecodedInt, "=jute.maxbuffer")
         .unit("bytes")
         .in_ensemble()
@@ -279,8 +281,8 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .in_ensemble()
         .doc("then a leader gives up if one who elected it looks again; -1: after initLimit"),
     prop("leader.ackLoggingFrequency", DecodedInt, "1000")
-        .later(Ensemble)
-        .doc("measure one of so many acknowledgements"),
+        .in_ensemble()
+        .doc("`ack_latency` times one transaction in so many; 0 and less: none"),
     prop("leaderConnectDelayDuringRetryMs", DecodedInt, "100")
         .unit("ms")
         .in_ensemble()

@@ -130,6 +130,9 @@ impl Inner {
                 Ok(Some(frame)) => {
                     match Notification::from_wire(&frame) {
                         Some(notification) => {
+                            let unheard = self.unheard(sid);
+                            unheard.room().await;
+                            unheard.bytes.set(unheard.bytes.get() + notification.weight());
                             (self.events)(Event::Notification { from: sid, notification });
                         }
                         None if has_complained => {}

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jute::{Encode, Writer};
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -116,6 +117,7 @@ impl ElectionPort {
             tasks: RefCell::default(),
             last_link: Cell::new(0),
             last_anonymous: Cell::new(0),
+            unheard: RefCell::default(),
         });
         let port = ElectionPort { inner };
         accept::listen(&port.inner).await?;
@@ -129,9 +131,22 @@ impl ElectionPort {
         self.inner.send(to, encode(notification));
     }
 
+    /// The core has taken so many bytes of what that server has said. To be said of every
+    /// notification, or no more are read.
+    pub fn heard(&self, from: Sid, bytes: usize) {
+        let unheard = self.inner.unheard(from);
+        unheard.bytes.set(unheard.bytes.get().saturating_sub(bytes));
+        unheard.fewer.notify_waiters();
+    }
+
     /// The other servers, under a new configuration. Connections stay as they are.
     pub fn set_peers(&self, peers: &BTreeMap<Sid, Vec<(String, u16)>>) {
         *self.inner.peers.borrow_mut() = targets(peers);
+        // Who is counted where may have changed; what is on its way is not much.
+        for unheard in self.inner.unheard.take().into_values() {
+            unheard.bytes.set(0);
+            unheard.fewer.notify_waiters();
+        }
     }
 
     /// The addresses on which it listens by now.
@@ -180,6 +195,25 @@ struct Inner {
     tasks: RefCell<Vec<AbortHandle>>,
     last_link: Cell<u64>,
     last_anonymous: Cell<i64>,
+    /// Of each server, and under `None` of all that are no peers, what the core has not heard yet.
+    unheard: RefCell<BTreeMap<Option<Sid>, Rc<Unheard>>>,
+}
+
+/// Notifications on their way to the core. A link stops reading while there are too many bytes of
+/// them; they stay its server's when another link takes its place.
+#[derive(Debug, Default)]
+struct Unheard {
+    bytes: Cell<usize>,
+    fewer: Notify,
+}
+
+impl Unheard {
+    /// Waits until there is room for more.
+    async fn room(&self) {
+        while self.bytes.get() >= limits::ELECTION_INPUT_BYTES_MAX {
+            self.fewer.notified().await;
+        }
+    }
 }
 
 /// What there is to say to one server.
@@ -214,6 +248,11 @@ impl Inner {
                 self.dial(to, Vec::new());
             }
         }
+    }
+
+    fn unheard(&self, from: Sid) -> Rc<Unheard> {
+        let whose = Some(from).filter(|from| self.is_peer(*from));
+        Rc::clone(self.unheard.borrow_mut().entry(whose).or_default())
     }
 
     fn is_peer(&self, sid: Sid) -> bool {

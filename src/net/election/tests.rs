@@ -507,6 +507,41 @@ fn a_flood_is_heard_to_the_end_and_closes_nothing() {
     });
 }
 
+/// What waits for the core of one server is bounded in bytes; others are heard meanwhile.
+#[test]
+fn who_says_more_than_is_heard_is_read_no_further() {
+    const COUNT: usize = 12;
+    run(async {
+        let mut b = Station::new(1).await;
+        let nowhere = (Ipv6Addr::LOCALHOST, 1).into();
+        b.know(&[(8, nowhere), (9, nowhere)]);
+        let config = Some(Bytes::from(vec![b'#'; limits::ELECTION_INPUT_BYTES_MAX / 4]));
+        let large = Notification { config, ..note(1) };
+        let mut stream = dial(b.at, &initial(V1, 9, b"127.0.0.1:1")).await;
+        let frames = encode(&large).repeat(COUNT);
+        let writing = tokio::task::spawn_local(async move {
+            stream.write_all(&frames).await.expect("written");
+            stream
+        });
+        for _ in 0..4 {
+            assert!(matches!(b.events.recv().await, Some(Event::Notification { .. })));
+        }
+        let mut other = dial(b.at, &initial(V1, 8, b"127.0.0.1:1")).await;
+        for round in 1..=50 {
+            other.write_all(&encode(&note(round))).await.expect("written");
+            assert_eq!(b.hears().await, (8, round), "the first is not read further");
+        }
+        for _ in 4..COUNT {
+            b.port.heard(Sid(9), large.weight());
+            match b.events.recv().await {
+                Some(Event::Notification { from, .. }) => assert_eq!(from, Sid(9)),
+                other => panic!("no notification: {other:?}"),
+            }
+        }
+        writing.await.expect("all of it was read");
+    });
+}
+
 #[test]
 fn the_ids_of_servers_that_nobody_knows_are_counted() {
     run(async {

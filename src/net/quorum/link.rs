@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::inflow::Inflow;
 use super::reader::Reader;
 use super::thread::Desk;
+use super::tracker::Tracker;
 use super::writer::{self, Item, Queue};
 use super::SnapshotSink;
 use crate::limits;
@@ -41,6 +42,8 @@ pub(super) struct Link {
     pub queued: Notify,
     /// Nothing is read any more; what is queued goes out.
     pub closing: CancellationToken,
+    /// What the log shall tell of it in the end, if anything.
+    pub tracker: Option<Tracker>,
     /// Too much is queued.
     overrun: CancellationToken,
 }
@@ -70,7 +73,13 @@ impl End {
 }
 
 impl Link {
-    pub fn new(id: LinkId, origin: Origin, peer: SocketAddr, stream: TcpStream) -> Link {
+    pub fn new(
+        id: LinkId,
+        origin: Origin,
+        peer: SocketAddr,
+        stream: TcpStream,
+        tracker: Option<Tracker>,
+    ) -> Link {
         Link {
             id,
             origin,
@@ -80,6 +89,7 @@ impl Link {
             inflow: Inflow::default(),
             queued: Notify::new(),
             closing: CancellationToken::new(),
+            tracker,
             overrun: CancellationToken::new(),
         }
     }
@@ -89,6 +99,9 @@ impl Link {
     pub fn queue(&self, item: Item, bytes_max: usize) {
         if self.closing.is_cancelled() || self.overrun.is_cancelled() {
             return;
+        }
+        if let (Some(tracker), Item::Packets(packets)) = (&self.tracker, &item) {
+            tracker.queued(packets);
         }
         let mut queue = self.queue.borrow_mut();
         queue.push(item);
@@ -117,6 +130,9 @@ pub(super) async fn run<S: SnapshotSink>(link: Rc<Link>, desk: Rc<Desk<S>>) {
         ),
         End::PeerClosed => tracing::info!("The quorum connection of {peer} was closed by the peer"),
         End::Failed(why) => tracing::warn!("Closing the quorum connection of {peer}: {why}"),
+    }
+    if let Some(tracker) = &link.tracker {
+        tracker.tell(peer);
     }
     if matches!(end, End::Closed) {
         hang_up(&link.stream);

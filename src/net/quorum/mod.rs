@@ -22,6 +22,7 @@ mod reader;
 mod shelf;
 mod snapshot;
 mod thread;
+mod tracker;
 mod transfer;
 mod writer;
 
@@ -103,6 +104,9 @@ pub struct Settings {
     /// Most bytes that may wait to be sent on one connection
     /// ([`LINK_OUTPUT_BYTES_MAX`](crate::limits::LINK_OUTPUT_BYTES_MAX)).
     pub output_bytes_max: usize,
+    /// So many of the last packets, in either direction, are written into the log when a connection
+    /// ends (`messageTracker.Enabled`, `messageTracker.BufferSize`).
+    pub packets_told: Option<usize>,
 }
 
 impl Settings {
@@ -161,6 +165,9 @@ pub trait SnapshotSink: Send + Sized + 'static {
 pub trait ElectionPort {
     /// Sends the notification, dialling the server if there is no connection. Does not block.
     fn notify(&self, to: Sid, notification: Notification);
+
+    /// The core has taken so many bytes of what that server has said.
+    fn heard(&self, from: Sid, bytes: usize);
 }
 
 #[cfg(test)]

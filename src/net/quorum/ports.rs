@@ -47,6 +47,11 @@ pub(super) enum Command {
         link: LinkId,
         bytes: usize,
     },
+    /// The same, of that server's notifications.
+    HeardVotes {
+        from: Sid,
+        bytes: usize,
+    },
 }
 
 /// Both ports of this server, for the pipeline. What is asked for here happens, in this order,
@@ -74,6 +79,10 @@ impl<S: SnapshotSink> PeerPorts<S> {
     /// The core takes this event now, so that more may be read from its link. To be said of every
     /// event, or the links stop reading.
     pub fn heard(&mut self, event: &Event) {
+        if let Event::Notification { from, notification } = event {
+            let bytes = notification.weight();
+            self.queued.push(Command::HeardVotes { from: *from, bytes });
+        }
         if let Some((link, bytes)) = self.taken.take(event, self.portion) {
             self.queued.push(Command::Heard { link, bytes });
         }

@@ -82,6 +82,9 @@ impl<'a, S: SnapshotSink> Reader<'a, S> {
                     }
                     let snapshot = self.is_snapshot(&packet).then_some(packet.zxid);
                     self.link.inflow.tell(&packet);
+                    if let Some(tracker) = &self.link.tracker {
+                        tracker.received(packet.kind);
+                    }
                     self.events.push(Event::Packet { link: self.link.id, packet });
                     if let Some(zxid) = snapshot {
                         break Ok(Next::Snapshot(zxid));

@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 use super::link::{self, Link, Origin};
 use super::ports::{Command, Mailbox};
 use super::shelf::Shelf;
+use super::tracker::Tracker;
 use super::writer::Item;
 use super::{
     dial, listener, Door, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources,
@@ -134,6 +135,7 @@ impl<S: SnapshotSink> Desk<S> {
                     link.inflow.heard(bytes);
                 }
             }
+            Command::HeardVotes { from, bytes } => election_port.heard(from, bytes),
         }
     }
 
@@ -165,7 +167,8 @@ impl<S: SnapshotSink> Desk<S> {
         };
         // Fails only on a socket that is of no use any more, as its reader will find out.
         let _ = stream.set_nodelay(nodelay);
-        let link = Rc::new(Link::new(id, origin, peer, stream));
+        let tracker = self.settings.packets_told.map(Tracker::new);
+        let link = Rc::new(Link::new(id, origin, peer, stream, tracker));
         self.links.borrow_mut().insert(id, Rc::clone(&link));
         tracing::debug!("Quorum connection {} with {peer} is open ({origin:?})", id.0);
         self.tell(Event::LinkOpened { link: id });

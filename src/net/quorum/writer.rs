@@ -93,7 +93,7 @@ impl Queue {
 enum Front {
     Nothing,
     Packets,
-    Transfer(io::Result<Transfer>),
+    Transfer { of_log: bool, transfer: io::Result<Transfer> },
 }
 
 /// Writes until the connection ends, or until it shall be closed and nothing is left.
@@ -111,14 +111,14 @@ pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
                 let in_front = link.queue.borrow().has_transfer();
                 write_packets(link, stall.filter(|_| in_front)).await
             }
-            Front::Transfer(Ok(transfer)) => {
-                let outcome = pass_on(link, transfer, stall).await;
+            Front::Transfer { of_log, transfer: Ok(transfer) } => {
+                let outcome = pass_on(link, of_log, transfer, stall).await;
                 if outcome.is_ok() && !link.queue.borrow().has_transfer() {
                     desk.tell(Event::BulkSent { link: link.id });
                 }
                 outcome
             }
-            Front::Transfer(Err(e)) => {
+            Front::Transfer { transfer: Err(e), .. } => {
                 Err(End::Failed(format!("no thread can be started to send it more: {e}")))
             }
         };
@@ -137,18 +137,30 @@ fn front<S>(link: &Link, desk: &Desk<S>) -> Front {
         Some(Item::Packets(_)) => return Front::Packets,
         Some(Item::Log { .. } | Item::Snapshot(_)) => {}
     }
-    Front::Transfer(match queue.pop() {
-        Some(Item::Log { from, upto }) => log::send(&desk.sources.log, from, upto),
-        Some(Item::Snapshot(file)) => snapshot::send(file),
+    match queue.pop() {
+        Some(Item::Log { from, upto }) => {
+            Front::Transfer { of_log: true, transfer: log::send(&desk.sources.log, from, upto) }
+        }
+        Some(Item::Snapshot(file)) => {
+            if let Some(tracker) = &link.tracker {
+                tracker.snapshot();
+            }
+            Front::Transfer { of_log: false, transfer: snapshot::send(file) }
+        }
         Some(Item::Packets(_)) | None => unreachable!("a transfer stood there"),
-    })
+    }
 }
 
 /// Writes what the socket takes; waits only if it takes nothing.
 async fn write_packets(link: &Link, within: Option<Duration>) -> Result<(), End> {
     loop {
-        let attempt =
-            link.queue.borrow_mut().write(|slices| link.stream.try_write_vectored(slices));
+        let attempt = link.queue.borrow_mut().write(|slices| {
+            let written = link.stream.try_write_vectored(slices)?;
+            if let Some(tracker) = &link.tracker {
+                tracker.wrote(written);
+            }
+            Ok(written)
+        });
         match attempt {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -159,11 +171,21 @@ async fn write_packets(link: &Link, within: Option<Duration>) -> Result<(), End>
     }
 }
 
-/// Writes what comes out of a file.
-async fn pass_on(link: &Link, mut transfer: Transfer, within: Option<Duration>) -> Result<(), End> {
+/// Writes what comes out of a file; a log's stretches are whole packets.
+async fn pass_on(
+    link: &Link,
+    of_log: bool,
+    mut transfer: Transfer,
+    within: Option<Duration>,
+) -> Result<(), End> {
     loop {
         match transfer.next().await {
-            Part::Bytes(bytes) => write_bytes(link, &bytes, within).await?,
+            Part::Bytes(bytes) => {
+                write_bytes(link, &bytes, within).await?;
+                if let Some(tracker) = link.tracker.as_ref().filter(|_| of_log) {
+                    tracker.passed(&bytes);
+                }
+            }
             Part::End => return Ok(()),
             Part::Failed(e) => {
                 return Err(End::Failed(format!("what it needs cannot be read from disk: {e}")));

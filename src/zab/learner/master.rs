@@ -243,6 +243,7 @@ impl Master {
 
     /// The first `count` transactions of the tail are about to be put out.
     pub(super) fn inform(&mut self, standing: &mut Standing, count: usize) {
+        standing.informed += count;
         let heard = self.links.has_forwarding(LearnerKind::Observer);
         let mut packets = Packets::new();
         for txn in standing.tail.range(..count) {

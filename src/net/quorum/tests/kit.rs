@@ -59,6 +59,8 @@ impl Kit {
             input_bytes_max: INPUT_BYTES_MAX,
             transfer_stall_ms: stall.as_millis() as u64,
             output_bytes_max: OUTPUT_BYTES_MAX,
+            // So that what is kept of it is kept right in every test.
+            packets_told: Some(3),
         };
         let log = Arc::new(FakeLog::default());
         let gate: &'static Mutex<()> = Box::leak(Box::default());
@@ -298,6 +300,8 @@ impl ElectionPort for FakeElection {
     fn notify(&self, to: Sid, notification: Notification) {
         self.0.send((to, notification)).unwrap();
     }
+
+    fn heard(&self, _from: Sid, _bytes: usize) {}
 }
 
 /// A body of `len` bytes for [`FakeSink`]: its length in front.
