@@ -33,15 +33,18 @@ class Links:
         self.heard()
 
     def heard(self):
-        """Waits for the proxy's answer."""
-        if self.process.stdout.readline() != "ok\n":
+        """The number in the proxy's answer."""
+        word, _, number = self.process.stdout.readline().partition(" ")
+        if word != "ok":
             raise RuntimeError("the proxy between the members has ended")
+        return int(number)
 
     def tell(self, **rules):
-        """Replaces the rules: nothing means that all is well."""
+        """Replaces the rules: nothing means that all is well. Returns how often the old ones held
+        something up."""
         self.process.stdin.write(json.dumps(rules) + "\n")
         self.process.stdin.flush()
-        self.heard()
+        return self.heard()
 
     def to(self, sid):
         """The ways on which a member hears."""

@@ -16,6 +16,8 @@ JUMP_S = 3600
 DELAY_S = 0.06
 SLOW_SYNC_S = 0.15
 SLOW_READER_BYTES_S = 1_500
+# So long the clients may take to fill what a log has allocated ahead.
+FULL_S = 40
 # So long a member on a damaged disk has to find its way back by itself.
 BACK_S = 12
 
@@ -39,7 +41,7 @@ def linked(world, **rules):
     """The links as they are told, for a while."""
     world.links.tell(**rules)
     time.sleep(HOLD_S)
-    world.links.tell()
+    assert world.links.tell() > 0, "nothing was under way between the members"
 
 
 def kill_one(world):
@@ -145,7 +147,9 @@ def disk_full(world):
     """No byte is free on a member's disk, and then there is room again."""
     victim = world.victim()
     disk.fill(victim)
-    time.sleep(HOLD_S)
+    world.ensemble.wait(lambda: victim.role() not in ("leader", "follower"),
+                        "the member with a full disk to give up", FULL_S)
+    time.sleep(SHORT_S)
     disk.mend(victim)
 
 

@@ -2,7 +2,7 @@
 
 Members live in network namespaces. In each of them this process listens at the addresses of the
 others, and hands on what comes to the member that is meant, in that member's namespace. What it is
-told (one JSON object a line on standard input, answered by `ok`) replaces what it was told before:
+told (one JSON object a line on standard input) replaces what it was told before:
 `cut`, pairs of members of which the second hears nothing of the first; `delay`, seconds that each
 byte is under way; `rate`, triples of two members and the bytes a second that the second takes.
 """
@@ -20,6 +20,11 @@ CHUNK = 1 << 14
 # What may be under way on one connection, in chunks: as much as sockets hold.
 UNDER_WAY_MAX = 16
 SLICE = 256
+# Whoever connects is accepted before it is known whether the other end listens. A server that was
+# elected a moment ago does so soon; its follower, who would try again if it were refused, must not
+# believe that its leader has hung up.
+REFUSED_S, AGAIN_S = 1.0, 0.02
+RUNNING = set()
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,17 +53,21 @@ class Rules:
     def __init__(self):
         self.changed = asyncio.Condition()
         self.cuts, self.delay_s, self.rates = set(), 0.0, {}
+        self.held = 0
 
     async def replace(self, told):
-        """Takes what this process was told."""
+        """Takes what this process was told; returns how often the old rules held something up."""
         async with self.changed:
+            held, self.held = self.held, 0
             self.cuts = {tuple(way) for way in told.get("cut", ())}
             self.delay_s = told.get("delay", 0.0)
             self.rates = {(one, other): rate for one, other, rate in told.get("rate", ())}
             self.changed.notify_all()
+        return held
 
     async def passable(self, way):
         """Returns as soon as this way is not cut."""
+        self.held += way in self.cuts
         async with self.changed:
             await self.changed.wait_for(lambda: way not in self.cuts)
 
@@ -72,6 +81,7 @@ async def take(reader, under_way, rules):
             data = await reader.read(CHUNK)
         except OSError:
             data = b""
+        rules.held += rules.delay_s > 0
         await under_way.put((loop.time() + rules.delay_s, data))
 
 
@@ -91,6 +101,7 @@ async def give(under_way, writer, way, rules):
             writer.write(part)
             await writer.drain()
             if rate:
+                rules.held += 1
                 await asyncio.sleep(len(part) / rate)
 
 
@@ -104,16 +115,30 @@ async def one_way(reader, writer, way, rules):
         taking.cancel()
 
 
+async def connected(sid, port):
+    """A socket that is connected to a member's port."""
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + REFUSED_S
+    while True:
+        sock = socket_in(sid)
+        sock.setblocking(False)
+        try:
+            await loop.sock_connect(sock, (f"{PEERS}.{sid}", port))
+            return sock
+        except OSError:
+            sock.close()
+            if loop.time() > give_up:
+                raise
+        await asyncio.sleep(AGAIN_S)
+
+
 async def connection(reader, writer, way, port, rules):
     """One connection of a member to another, which is opened when the way is free."""
     one, other = way
     onward = None
     try:
         await rules.passable(way)
-        sock = socket_in(other)
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (f"{PEERS}.{other}", port))
-        answers, onward = await asyncio.open_connection(sock=sock)
+        answers, onward = await asyncio.open_connection(sock=await connected(other, port))
         for end in (writer, onward):
             end.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ways = [asyncio.create_task(one_way(reader, onward, way, rules)),
@@ -131,6 +156,13 @@ async def connection(reader, writer, way, port, rules):
                 end.close()
 
 
+def begin(coroutine):
+    """Runs a coroutine to its end: asyncio itself only keeps weak references to tasks."""
+    task = asyncio.create_task(coroutine)
+    RUNNING.add(task)
+    task.add_done_callback(RUNNING.discard)
+
+
 async def serve(members):
     """Listens for each member at the addresses of the others, and obeys until the input ends."""
     rules, servers = Rules(), []
@@ -144,13 +176,12 @@ async def serve(members):
                 sock.bind((f"{PEERS}.{other['sid']}", port))
                 way = (one["sid"], other["sid"])
                 servers.append(await asyncio.start_server(
-                    lambda r, w, way=way, port=port: connection(r, w, way, port, rules),
+                    lambda r, w, way=way, port=port: begin(connection(r, w, way, port, rules)),
                     sock=sock))
-    print("ok", flush=True)
+    print("ok 0", flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
-        await rules.replace(json.loads(line))
-        print("ok", flush=True)
+        print(f"ok {await rules.replace(json.loads(line))}", flush=True)
     os._exit(0)
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import pathlib
 import random
 import shutil
@@ -146,7 +147,7 @@ class Round:
 
     def suffer(self, nemesis):
         """One nemesis, and what is wrong when it is over."""
-        moments, said = [time.monotonic()], len(self.notes)
+        moments, said, epoch = [time.monotonic()], len(self.notes), self.epoch()
         try:
             nemesis(self)
         finally:
@@ -158,7 +159,13 @@ class Round:
         harm, members, clients = (b - a for a, b in zip(moments, moments[1:]))
         told = "".join(f"; {note}" for note in self.notes[said:])
         print(f"     {harm:.1f} s of harm, {members:.1f} s until all serve, {clients:.1f} s until "
-              f"all clients go on{told}", flush=True)
+              f"all clients go on, epoch {epoch} to {self.epoch()}{told}", flush=True)
+
+    def epoch(self):
+        """The epoch of the last zxid that the leader shows."""
+        return self.ensemble.wait(
+            lambda: next((int(one.srvr("Zxid") or "0", 16) >> 32 for one in self.ensemble
+                          if one.role() == "leader"), None), "a leader")
 
     def put_right(self):
         """Takes back whatever is wrong with links, disks and clocks."""
@@ -240,17 +247,15 @@ class Round:
         return problem or (f"clients that did not end: {late}" if late else None)
 
     def judge_workload(self, workload, summary):
-        """What a workload says of each member."""
+        """What a workload says of each member; and whether it says no to what was spoilt."""
         for member in self.ensemble:
-            def names(path, member=member):
-                with Session(member.address) as session:
-                    session.must(sync(path))
-                    reader = session.must(get_children(path))
-                    return [name.decode() for name in reader.vector(reader.buf)]
+            names = functools.cache(functools.partial(names_at, member))
             problem = workload.judge(names)
             if problem:
                 summary.lost += "lost" in problem
                 return f"{member.name}: {problem}"
+            for what, spoilt in workload.doctored():
+                assert spoilt.judge(names), f"the judge does not see {what}"
         return None
 
     def judge_registers(self, _workload, _summary):
@@ -289,6 +294,14 @@ class Round:
             if problem:
                 return f"{member.name}: {problem}"
         return None
+
+
+def names_at(member, path):
+    """The names of a znode's children at a member, behind a sync."""
+    with Session(member.address) as session:
+        session.must(sync(path))
+        reader = session.must(get_children(path))
+        return [name.decode() for name in reader.vector(reader.buf)]
 
 
 class Summary:

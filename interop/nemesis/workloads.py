@@ -6,6 +6,7 @@ member: `names(path)` are the children there, behind a sync.
 """
 
 import collections
+import copy
 import itertools
 import time
 
@@ -41,6 +42,22 @@ class Workload:
                 Kept(what, client.number, answer.invoked, answer.returned))
 
 
+    def doctored(self):
+        """What went well, spoilt: pairs of what is wrong with it and a copy that has it."""
+        yield "something acknowledged that is not there", self.with_more("done", self.invented())
+
+    def with_more(self, where, *kept):
+        """A copy whose list `where` has more in it."""
+        other = copy.copy(self)
+        setattr(other, where, [*getattr(self, where), *kept])
+        return other
+
+    def invented(self, what="never"):
+        """Something that was never asked for, after all that was."""
+        now = time.monotonic_ns()
+        return Kept(what, 0, now, now)
+
+
 class Registers(Workload):
     """Compare-and-set registers: oxkeeper-check judges them."""
 
@@ -69,6 +86,10 @@ class Registers(Workload):
             client.ask("create", path, data=value)
         else:
             client.ask("delete", path, version=self.versions.get(path, 0))
+
+    def doctored(self):
+        """The suite `histories` does this to the judge of registers."""
+        return ()
 
 
 class Set(Workload):
@@ -113,6 +134,17 @@ class Ids(Workload):
             return f"numbers acknowledged and lost: {sorted(lost)[:5]}"
         return out_of_order(self.done)
 
+    def doctored(self):
+        """A number given twice, one that is lost, one that comes late."""
+        for what, number in (("a number given twice", self.done[-1].what),
+                             ("a number that is lost", 10 ** 9)):
+            yield what, self.with_more("done", self.invented(number))
+        first = min(self.done, key=lambda one: one.what)
+        others = [one for one in self.done if one is not first]
+        late = copy.copy(self)
+        late.done = [*others, self.invented(first.what)]
+        yield "a number that comes late", late
+
 
 def out_of_order(kept):
     """Two numbers of which the larger was known before the smaller one was asked for."""
@@ -152,6 +184,15 @@ class Counter(Workload):
             if by_tag[tag] not in ((count,) if tag in certain else (0, count)):
                 return f"of the {count} creates of multi {tag} there are {by_tag[tag]}"
         return None
+
+    def doctored(self):
+        """A multi that is lost, and one of which a part is."""
+        yield "a multi that is lost", self.with_more("done", self.invented(("never", 1)))
+        torn = copy.copy(self)
+        (tag, count), *_ = self.done[-1]
+        torn.done = [*self.done[:-1], self.invented((tag, count + 1))]
+        torn.perhaps = [*self.perhaps, self.invented(("never", 1))]
+        yield "a multi that is torn", torn
 
 
 class Queue(Workload):
@@ -205,6 +246,12 @@ class Queue(Workload):
         strange = (set(left) | set(taken)) - put - perhaps
         return f"items that nobody put: {sorted(strange)[:5]}" if strange else None
 
+    def doctored(self):
+        """An item that is lost, one taken twice, one that nobody put."""
+        yield from super().doctored()
+        yield "an item taken twice", self.with_more("taken", self.invented(self.taken[0].what))
+        yield "an item that nobody put", self.with_more("taken", self.invented("never-0000000000"))
+
 
 class LinearQueue(Queue):
     """A queue whose first item is taken: in order, too."""
@@ -233,6 +280,15 @@ class LinearQueue(Queue):
         """As any queue; and in the order of the numbers."""
         return super().judge(names) or out_of_order(
             [one._replace(what=number_of(one.what)) for one in self.taken])
+
+    def doctored(self):
+        """As any queue; and the first item taken last."""
+        yield from super().doctored()
+        first = min(self.taken, key=lambda one: number_of(one.what))
+        late = copy.copy(self)
+        late.taken = [one for one in self.taken if one is not first]
+        late.taken.append(self.invented(first.what))
+        yield "the first item taken last", late
 
 
 class Lock(Workload):
@@ -300,6 +356,15 @@ class Lock(Workload):
             if one.what > other.what:
                 return f"holder {other.what} wrote version {later}, after holder {one.what}"
         return out_of_order([one for _, one in self.held])
+
+    def doctored(self):
+        """A former holder writes once more."""
+        version, one = min(self.held)
+        last = max(self.held)[0]
+        yield "a former holder that writes", self.with_more(
+            "held", (last + 1, self.invented(one.what)))
+        yield "a write in another's place", self.with_more(
+            "held", (version, self.invented(one.what + 1)))
 
 
 ALL = (Registers, Set, Ids, Counter, Queue, LinearQueue, Lock)
