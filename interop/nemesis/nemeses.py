@@ -87,8 +87,9 @@ def isolate_leader(world):
 
 
 def bridge(world):
-    """Two members don't hear each other, and a third one both."""
-    one, other = world.random.sample([member.sid for member in world.ensemble], 2)
+    """The leader and a follower don't hear each other, and the third member both. Two followers
+    would have nothing to say."""
+    one, other = world.leader().sid, world.follower().sid
     linked(world, cut=[(one, other), (other, one)])
 
 

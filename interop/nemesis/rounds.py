@@ -30,8 +30,9 @@ SERVING_S, PROGRESS_S = 60, 45
 PATIENCE_S = 20
 JOIN_S = 60
 CHECK_S = 300
-# Short logs, so that there are many of them, and snapshots.
-CFG = {"snapCount": "400"}
+# Short logs, so that there are many of them, and snapshots; and how many of these stay.
+CFG = {"snapCount": "800"}
+SNAPSHOTS_KEPT = 3
 
 
 class Worker(threading.Thread):
@@ -57,8 +58,10 @@ class Worker(threading.Thread):
 class Round:
     """One round; also the world that a nemesis sees."""
 
-    def __init__(self, kind, seed, seeded, programs, folder):
-        self.kind, self.seed, self.random = kind, seed, seeded
+    def __init__(self, kind, seed, programs, folder):
+        self.kind, self.seed = kind, seed
+        # Of each nemesis its own, so that it draws the same without the others.
+        self.random = random.Random(seed)
         self.programs = programs
         self.folder = pathlib.Path(folder)
         self.book = Book()
@@ -122,7 +125,9 @@ class Round:
                 summary.suffered[name] += 1
                 if not verdict.attempt(f"{self.seed}: {name}", self.suffer, nemesis):
                     self.ensemble.show_logs()
+                    verdict.attempt(f"{self.seed}: all serve once more", self.begin_anew)
                     break
+                self.purge()
             self.judge(verdict, summary)
 
     def begin(self):
@@ -147,6 +152,7 @@ class Round:
 
     def suffer(self, nemesis):
         """One nemesis, and what is wrong when it is over."""
+        self.random = random.Random(f"{self.seed}/{nemesis.__name__}")
         moments, said, epoch = [time.monotonic()], len(self.notes), self.epoch()
         try:
             nemesis(self)
@@ -176,6 +182,21 @@ class Round:
             if member.suspended and member.running:
                 member.resume()
 
+    def purge(self):
+        """Keeps the disks from filling up with snapshots, as an operator does."""
+        for member in self.ensemble:
+            snapshots = sorted(member.datadir.glob("version-2/snapshot.*"),
+                               key=lambda file: file.stat().st_mtime)
+            for old in snapshots[:-SNAPSHOTS_KEPT]:
+                old.unlink()
+
+    def begin_anew(self):
+        """Stops and starts everybody, for the judges to have somebody to ask."""
+        self.put_right()
+        self.ensemble.stop()
+        self.purge()
+        self.ensemble.start()
+
     def members_serve(self):
         """Waits until all members serve."""
         for member in self.ensemble:
@@ -187,7 +208,7 @@ class Round:
             # As an operator would.
             for member in self.ensemble:
                 if member.role() is None:
-                    self.note(f"{member.name} started again")
+                    self.note("a member had to be started again")
                     self.ensemble.kill(member.sid)
                     self.ensemble.start(member.sid, wait=False)
             self.ensemble.wait_serving(wait_s=SERVING_S)
@@ -228,7 +249,7 @@ class Round:
         summary.answered += sum(one.answered for one in clients)
         summary.writes += sum(len(one.acked) for one in self.writers)
         summary.expired += sum(one.expired for one in clients + self.bystanders)
-        summary.notes.update(note.partition(" (")[0] for note in self.notes)
+        summary.notes.update(self.notes)
 
     def end_clients(self):
         """Ends whatever is still going."""
@@ -320,7 +341,7 @@ class Summary:
         print(f"note: {sum(self.suffered.values())} nemeses: {kinds}")
         for text, count in sorted(self.notes.items()):
             print(f"note: {count} times: {text}")
-        print(f"note: {self.asked} requests of Kazoo and Go clients, {self.answered} with a certain "
-              f"outcome; {self.writes} acknowledged numbered writes")
+        print(f"note: {self.asked} requests of Kazoo and Go clients, {self.answered} of them with "
+              f"a certain outcome; {self.writes} acknowledged numbered writes")
         print(f"note: acknowledged and lost {self.lost}, sessions expired {self.expired}, "
               f"of these wrongly {self.wrongly}", flush=True)

@@ -70,7 +70,7 @@ public final class Commands {
         answers.flush();
     }
 
-    /** As when the process ends: without a word to the server; what the client says is not heard. */
+    /** As when the process ends: without a word to the server, and nobody hears the client. */
     private static void leave(ZooKeeperMain client) {
         if (client == null || client.zk == null) {
             return;
