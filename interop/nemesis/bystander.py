@@ -43,7 +43,6 @@ class Bystander(threading.Thread):
                 pass
             self.drop()
             self.ending.wait(0.05)
-        self.end()
 
     def connect(self, address):
         """To a member, with the session if there is one."""
@@ -80,13 +79,14 @@ class Bystander(threading.Thread):
                                 "after a ping that its quorum had heard of")
         self.known, self.heard = (0, bytes(16), 0), None
 
+    def expire_now(self):
+        """What it would be if the session had expired right after a ping."""
+        self.heard = time.monotonic()
+        self.count()
+
     def drop(self):
         """Gives both connections up; the companion's session with them."""
         for one in (self.session, self.companion):
             if one is not None:
                 one.drop()
         self.session = self.companion = None
-
-    def end(self):
-        """Nothing is left open."""
-        self.drop()

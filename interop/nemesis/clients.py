@@ -81,6 +81,12 @@ class Client:
         if answer.same and answer.good and do not in ("get", "children", "sync"):
             self.confirmed = answer.invoked
 
+    def expire_now(self):
+        """What it would be if the session had expired right after a write."""
+        self.session, self.confirmed = self.session or 1, time.monotonic_ns()
+        told = {"code": 0, "session": self.session + 1, "same": False}
+        self.watch_session(Answer(told, time.monotonic_ns(), time.monotonic_ns()), "set")
+
     def close(self):
         """Ends the process, if it does not by itself when its input ends."""
         try:

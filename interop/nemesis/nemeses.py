@@ -15,7 +15,7 @@ SHORT_S = 1.0
 JUMP_S = 3600
 DELAY_S = 0.06
 SLOW_SYNC_S = 0.15
-SLOW_READER_BYTES_S = 1_500
+SLOW_READER_BYTES_S = 400
 # So long the clients may take to fill what a log has allocated ahead.
 FULL_S = 40
 # So long a member on a damaged disk has to find its way back by itself.

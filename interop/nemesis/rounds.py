@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import copy
 import functools
 import pathlib
 import random
@@ -301,10 +302,16 @@ class Round:
         return "\n".join(lost) or zxid_given_twice(self.writers)
 
     def judge_sessions(self, summary):
-        """Sessions that expired though their clients had been heard."""
+        """Sessions that expired though their clients had been heard; and whether the judges notice
+        one that does so now."""
         everybody = [worker.client for worker in self.workers] + self.bystanders
         wrongly = [text for one in everybody for text in one.wrongly]
         summary.wrongly += len(wrongly)
+        for one in (everybody[0], everybody[-1]):
+            spoilt = copy.copy(one)
+            spoilt.wrongly = []
+            spoilt.expire_now()
+            assert spoilt.wrongly, "the judge does not see a session that expires too early"
         return "\n".join(wrongly)
 
     def judge_trees(self):
