@@ -51,6 +51,7 @@ class Worker(threading.Thread):
             while not self.ending.is_set():
                 self.workload.step(self.client, self.random)
                 self.ending.wait(PAUSE_S)
+            self.workload.finish(self.client)
         except Exception as error:  # the suite, not this thread, has to hear of it
             self.problem = (f"client {self.client.number} of {type(self.workload).__name__}: "
                             f"{type(error).__name__}: {error}")

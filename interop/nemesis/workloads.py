@@ -35,6 +35,9 @@ class Workload:
             while client.ask("create", path, data="").code not in (0, NODE_EXISTS):
                 assert time.monotonic() < give_up, f"{path} can't be created"
 
+    def finish(self, client):
+        """What each client does last."""
+
     def keep(self, what, client, answer):
         """Sorts what was asked for by the answer."""
         if answer.good or answer.unknown:
@@ -86,6 +89,12 @@ class Registers(Workload):
             client.ask("create", path, data=value)
         else:
             client.ask("delete", path, version=self.versions.get(path, 0))
+
+    def finish(self, client):
+        """Writes without a condition, the answers to which tell what is there: a version, or that
+        there is nothing."""
+        for path in self.paths:
+            client.ask("set", path, data=f"{client.number}.{next(self.tags)}", version=-1)
 
     def doctored(self):
         """The suite `histories` does this to the judge of registers."""
