@@ -4,6 +4,7 @@ import collections
 import contextlib
 import copy
 import functools
+import os
 import pathlib
 import random
 import shutil
@@ -20,7 +21,7 @@ import workloads
 from bystander import Bystander
 from clients import Book, Client
 from ensemble import Ensemble
-from load import lost_writes, zxid_given_twice, start_writers, end_writers
+from load import end_writers, lost_writes, start_writers, zxid_given_twice
 from session import Session, tree, tree_difference
 from wire import get_children, sync
 
@@ -112,7 +113,9 @@ class Round:
                 disks.place(member)
                 clocks.place(member)
 
-            self.ensemble = stack.enter_context(Ensemble([self.kind] * 3, CFG, place=place))
+            beside = os.environ.get("OXKEEPER_BESIDE") or self.kind
+            kinds = [self.kind, beside, self.kind]
+            self.ensemble = stack.enter_context(Ensemble(kinds, CFG, place=place))
             stack.callback(network.clear, self.ensemble, ("clients",))
             stack.callback(disk.clear, self.ensemble)
             stack.callback(self.ensemble.stop)
