@@ -121,9 +121,8 @@ class Round:
             stack.callback(self.ensemble.stop)
             self.links = links.Links(self.ensemble.members)
             stack.callback(self.links.close)
-            self.ensemble.start()
             stack.callback(self.end_clients)
-            if not verdict.attempt(f"{self.seed}: clients get going", self.begin):
+            if not verdict.attempt(f"{self.seed}: members and clients get going", self.begin):
                 return
             for nemesis in chosen:
                 name = nemesis.__name__.replace("_", " ")
@@ -136,7 +135,8 @@ class Round:
             self.judge(verdict, summary)
 
     def begin(self):
-        """Starts the clients, two of each workload: Kazoo's and Go's."""
+        """Starts the members and the clients, two of each workload: Kazoo's and Go's."""
+        self.ensemble.start()
         hosts = [member.hostport for member in self.ensemble]
         give_up = time.monotonic() + PROGRESS_S
         for workload in self.workloads:
