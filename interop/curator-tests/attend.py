@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 
-from servers import KINDS, Server, pair  # noqa: E402
+from servers import KINDS, pair, under_test  # noqa: E402
 
 
 def main():
@@ -20,7 +20,7 @@ def main():
     parser.add_argument("--cfg", type=pair, action="append", default=[])
     parser.add_argument("--property", type=pair, action="append", default=[])
     options = parser.parse_args()
-    server = Server(options.server, dict(options.cfg), dict(options.property), options.port)
+    server = under_test(options.server, dict(options.cfg), dict(options.property), options.port)
     try:
         for line in sys.stdin:
             word = line.strip()

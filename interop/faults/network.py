@@ -57,33 +57,42 @@ def hardware_address(bridge, sid):
     return f"02:00:00:00:0{('peers', 'clients').index(bridge)}:{sid:02x}"
 
 
-def place(member):
-    """Gives a member its namespace and its two addresses."""
+def house(member):
+    """Gives a member its namespace."""
     name = f"member{member.sid}"
     run("ip", "netns", "add", name)
-    inside = ("ip", "-n", name)
-    run(*inside, "link", "set", "lo", "up")
-    for bridge, network in (("peers", PEERS), ("clients", CLIENTS)):
-        wire = f"{bridge}{member.sid}"
-        run("ip", "link", "add", wire, "type", "veth", "peer", "name", bridge,
-            "address", hardware_address(bridge, member.sid), "netns", name)
-        run("ip", "link", "set", wire, "master", bridge, "up")
-        run(*inside, "addr", "add", f"{network}.{member.sid}/24", "dev", bridge)
-        run(*inside, "link", "set", bridge, "up")
-    for sid in range(1, MEMBERS_MAX + 1):
-        if sid != member.sid:
-            run(*inside, "neigh", "replace", f"{PEERS}.{sid}", "dev", "peers", "lladdr",
-                hardware_address("peers", sid), "nud", "permanent")
+    run("ip", "-n", name, "link", "set", "lo", "up")
     member.host, member.peer_host = f"{CLIENTS}.{member.sid}", f"{PEERS}.{member.sid}"
     member.prefix = ["ip", "netns", "exec", name]
 
 
-def clear(members):
+def wire(member, bridge, network):
+    """Gives a member a network card on a bridge."""
+    name = f"member{member.sid}"
+    run("ip", "link", "add", f"{bridge}{member.sid}", "type", "veth", "peer", "name", bridge,
+        "address", hardware_address(bridge, member.sid), "netns", name)
+    run("ip", "link", "set", f"{bridge}{member.sid}", "master", bridge, "up")
+    run("ip", "-n", name, "addr", "add", f"{network}.{member.sid}/24", "dev", bridge)
+    run("ip", "-n", name, "link", "set", bridge, "up")
+
+
+def place(member):
+    """Gives a member its namespace and its two addresses."""
+    house(member)
+    wire(member, "peers", PEERS)
+    wire(member, "clients", CLIENTS)
+    for sid in range(1, MEMBERS_MAX + 1):
+        if sid != member.sid:
+            run("ip", "-n", f"member{member.sid}", "neigh", "replace", f"{PEERS}.{sid}",
+                "dev", "peers", "lladdr", hardware_address("peers", sid), "nud", "permanent")
+
+
+def clear(members, bridges=("peers", "clients")):
     """Takes the members' namespaces away; nothing may run in them any more."""
     for member in members:
         # The kernel takes its time with what is in a namespace that goes; the next test may want
         # wires of the same names.
-        for bridge in ("peers", "clients"):
+        for bridge in bridges:
             run("ip", "link", "del", f"{bridge}{member.sid}")
         run("ip", "netns", "del", f"member{member.sid}")
 

@@ -295,9 +295,10 @@ class Ensemble:
 
 class Place(Ensemble):
     """An ensemble of which a test sees one member, with the face of a servers.Server: stop, kill
-    and start are that member's. `kinds` are the others' or everybody's."""
+    and start are that member's. `kinds` are the others' or everybody's, `port` is the member's. A
+    `dataDir` in `cfg` is not heeded: each member has its own."""
 
-    def __init__(self, kind, role, beside=None, cfg=None, properties=None):
+    def __init__(self, kind, role, beside=None, cfg=None, properties=None, port=None):
         beside = beside or kind
         # A leader has the highest id; followers and observers leave it to somebody else.
         kinds = {
@@ -308,9 +309,11 @@ class Place(Ensemble):
         # What a client suite expects of a server is what its own cfg says, or the default.
         as_alone = {"maxSessionTimeout": None, "extendedTypesEnabled": None}
         seldom = {"znode.container.checkIntervalMs": "60000"}
-        super().__init__(kinds, {**as_alone, **(cfg or {})}, {**seldom, **(properties or {})})
+        cfg = {key: value for key, value in (cfg or {}).items() if key != "dataDir"}
+        super().__init__(kinds, {**as_alone, **cfg}, {**seldom, **(properties or {})})
         self.role = role
         self.member = self.members[0 if role == "follower" else 2]
+        self.member.port = port or self.member.port
 
     def __getattr__(self, name):
         # Everything that a Server has and an ensemble has not, such as address and log_tail.

@@ -257,16 +257,16 @@ class Server:
         }
 
 
-def under_test(kind, cfg=None, properties=None):
+def under_test(kind, cfg=None, properties=None, port=None):
     """The server that a client suite tests: one that stands alone or, if OXKEEPER_ROLE names a role
     (leader, follower, observer), the member of an ensemble that has it. The other members are of
     the kind in OXKEEPER_BESIDE, or of the same."""
     role = os.environ.get("OXKEEPER_ROLE")
     if not role:
-        return Server(kind, cfg, properties)
+        return Server(kind, cfg, properties, port)
     # ensemble.py is built on this file.
     from ensemble import Place
-    return Place(kind, role, os.environ.get("OXKEEPER_BESIDE"), cfg, properties)
+    return Place(kind, role, os.environ.get("OXKEEPER_BESIDE"), cfg, properties, port)
 
 
 def control_word(server, word):
