@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::check::{self, Violation};
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
-use super::world::Teller;
+use super::world::{Teller, What};
 use super::{Shape, World};
 use crate::zab::Role;
 
@@ -61,18 +61,23 @@ pub fn run(seed: u64, options: Options) -> Closing {
         world.listen(teller);
     }
     world.run_until(world.shape.safety_ms * MS);
-    world.heal();
-    world.converge("behind the faults");
-    world.blackout();
-    world.converge("behind a restart of all");
-    if world.violations.is_empty() {
-        world.check_end();
-        world.judge();
-    }
-    world.close(seed)
+    world.finish(seed)
 }
 
 impl World {
+    /// What follows the faults.
+    pub(super) fn finish(mut self, seed: u64) -> Closing {
+        self.heal();
+        self.converge("behind the faults");
+        self.blackout();
+        self.converge("behind a restart of all");
+        if self.violations.is_empty() {
+            self.check_end();
+            self.judge();
+        }
+        self.close(seed)
+    }
+
     /// No more faults.
     fn heal(&mut self) {
         self.tell(|| "healed".to_owned());
@@ -85,6 +90,11 @@ impl World {
         }
         for client in &mut self.clients {
             client.is_quiet = true;
+            client.tasks.clear();
+            client.home = None;
+        }
+        for node in std::mem::take(&mut self.held) {
+            self.at(MS, What::Start(node));
         }
     }
 

@@ -57,11 +57,40 @@ pub struct Shape {
     /// Clocks run wrong by so much at most, ppm.
     pub drift_ppm: i64,
     pub faults: Faults,
+    /// A process that has ended begins again after so long at most, ms.
+    pub down_ms: u64,
     /// How long faults go on, ms.
     pub safety_ms: u64,
 }
 
 impl Shape {
+    /// Nothing goes wrong, and nothing is drawn: three members, fast disks, `clients` clients.
+    pub fn quiet(clients: usize) -> Shape {
+        Shape {
+            voters: 3,
+            observers: 0,
+            tick_ms: 100,
+            init_limit: 10,
+            sync_limit: 4,
+            snap_count: 1_000,
+            commit_log_count: 500,
+            prealloc_bytes: 4_096,
+            workers: 1,
+            clients,
+            depth: 2,
+            think_ms: 5,
+            paths: 4,
+            latency_us: 200,
+            late_one_in: 0,
+            late_ms: 1,
+            pace: Pace { sync_ns: 300_000, call_ns: 2_000, stall_one_in: 0, stall_ns: 0 },
+            drift_ppm: 0,
+            faults: Faults::default(),
+            down_ms: 300,
+            safety_ms: 0,
+        }
+    }
+
     /// The shape of a seed.
     pub fn draw(seed: u64) -> Shape {
         let mut rng = Rng::new(seed ^ 0x5348_4150_4500_0001);
@@ -87,6 +116,7 @@ impl Shape {
             pace: pace(&mut rng),
             drift_ppm: [0, 50, 200][rng.below(3)],
             faults: faults(&mut rng),
+            down_ms: 4_000,
             safety_ms,
         }
     }

@@ -3,6 +3,7 @@
 //! whatever comes of it is folded into one number: same seed, same number.
 
 mod links;
+mod points;
 mod steps;
 
 use std::cmp::Reverse;
@@ -20,6 +21,9 @@ use super::wire::{End, Piece, Wire};
 use super::{scene, Rng, Shape};
 use crate::types::Sid;
 use crate::zab::{LinkId, Membership, Role};
+
+use points::Points;
+pub use points::{CrashPoint, Place};
 
 /// What happens.
 #[derive(Debug)]
@@ -106,6 +110,11 @@ pub struct World {
     votes_arrive_ns: BTreeMap<(usize, usize), u64>,
     /// Pairs whose election ports are connected.
     acquainted: BTreeSet<(usize, usize)>,
+    /// Processes that are over, and whose votes still arrive.
+    late: BTreeSet<(usize, u64)>,
+    pub(super) points: Points,
+    /// Servers that are not to start for now.
+    pub(super) held: BTreeSet<usize>,
     pub(super) faults: Rng,
     timing: Rng,
     pub is_healed: bool,
@@ -140,6 +149,9 @@ impl World {
             votes: BTreeMap::new(),
             votes_arrive_ns: BTreeMap::new(),
             acquainted: BTreeSet::new(),
+            late: BTreeSet::new(),
+            points: Points::new(members),
+            held: BTreeSet::new(),
             faults: Rng::new(seed ^ 0x4641_554c_5453),
             timing: Rng::new(seed ^ 0x5449_4d49_4e47),
             shape,
@@ -205,6 +217,7 @@ impl World {
             self.events += 1;
             self.trace = fold(self.trace, &at.to_le_bytes());
             self.happen(what);
+            self.end_doomed();
         }
         self.now_ns = self.now_ns.max(end_ns);
     }

@@ -28,6 +28,9 @@ impl World {
         let Some(life) = &self.nodes[node].life else { return };
         let commands = std::mem::take(&mut life.desk.borrow_mut().commands);
         for (spent_ns, command) in commands {
+            if self.points.is_doomed(node) {
+                return;
+            }
             self.command(node, spent_ns, command);
         }
     }
@@ -70,6 +73,7 @@ impl World {
     fn post(&mut self, pair: (usize, usize), after_ns: u64) {
         let Some((number, _)) = self.votes.get(&pair) else { return };
         let number = *number;
+        self.leaves(pair.0);
         let at = self.now_ns + after_ns + self.wire.latency_ns();
         let at = at.max(self.votes_arrive_ns.get(&pair).copied().unwrap_or(0));
         self.votes_arrive_ns.insert(pair, at);
@@ -80,7 +84,8 @@ impl World {
 
     pub(super) fn vote(&mut self, from: usize, life: u64, to: usize, number: u64) {
         let newest = self.votes.get(&(from, to)).map(|(newest, _)| *newest);
-        if !self.is_alive(from, life) || newest != Some(number) {
+        let is_late = self.late.contains(&(from, life));
+        if !(self.is_alive(from, life) || is_late) || newest != Some(number) {
             return;
         }
         if self.wire.is_cut(from, to) || self.wire.is_cut(to, from) {
@@ -89,7 +94,12 @@ impl World {
             return;
         }
         if self.nodes[to].life.is_none() {
-            self.inform(from, Event::ElectionRefused { sid: Sid(to as i64 + 1) });
+            if !is_late {
+                self.inform(from, Event::ElectionRefused { sid: Sid(to as i64 + 1) });
+            }
+            return;
+        }
+        if !self.comes(to) {
             return;
         }
         let frame = self.votes[&(from, to)].1.clone();
@@ -107,7 +117,7 @@ impl World {
         self.inform(to, Event::Notification { from: Sid(from as i64 + 1), notification });
         // On a new connection both say again what they said last.
         let pair = (from.min(to), from.max(to));
-        if self.acquainted.insert(pair) {
+        if !is_late && self.acquainted.insert(pair) {
             self.post((to, from), 0);
         }
     }
@@ -223,12 +233,14 @@ impl World {
         loop {
             let Some(end) = self.link(node, link) else { return };
             let (stream, side) = (end.stream, end.end);
-            if end.bulk.is_some() {
+            if end.bulk.is_some() || self.points.is_doomed(node) {
                 return;
             }
+            let Some(end) = self.link(node, link) else { return };
             match end.outgoing.front() {
                 Some(Item::Packets(_)) => {
                     let Some(Item::Packets(packets)) = end.outgoing.pop_front() else { return };
+                    let packets = self.leaving(node, packets);
                     self.send(stream, side, Piece::Bytes(packets), after_ns);
                 }
                 Some(_) => return self.at(after_ns + MS, What::Pump { node, life, link }),
@@ -251,6 +263,11 @@ impl World {
         let spent_ns = self.leave_stage(node);
         if self.nodes[node].disk.has_crashed() {
             return self.crash(node, true);
+        }
+        let is_something = matches!(&read,
+            Ok(Stretch::More(bytes) | Stretch::Last(bytes)) if !bytes.is_empty());
+        if is_something {
+            self.leaves(node);
         }
         let Some(end) = self.link(node, link) else { return };
         let (stream, side) = (end.stream, end.end);
@@ -323,8 +340,11 @@ impl World {
         match arrived {
             None => {}
             Some((End::Client { client }, piece)) => self.client_takes(client, stream, piece),
+            Some((End::Served { node, life }, Piece::Bytes(_)))
+                if self.is_alive(node, life) && !self.comes(node) => {}
             Some((End::Served { node, life }, piece)) => self.serve(node, life, stream, piece),
             Some((End::Member { node, life, .. }, _)) if !self.is_alive(node, life) => {}
+            Some((End::Member { node, .. }, Piece::Bytes(_))) if !self.comes(node) => {}
             Some((End::Member { node, link, .. }, piece)) => self.member_takes(node, link, piece),
         }
     }

@@ -14,10 +14,32 @@ const MS: u64 = 1_000_000;
 /// Timers are late by so much at most, ms.
 const LATE_MS: usize = 20;
 
+/// How the connections of a process that has ended end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// Whatever is on its way is lost, and the other end hears of it.
+    Lost,
+    /// What is on its way arrives, and then the end of it.
+    Behind,
+    /// What is on its way arrives, and nothing else ever.
+    Silent,
+}
+
+impl Parting {
+    /// A killed process leaves a system behind that says good-bye.
+    fn draw(seed: u64, power: bool) -> Parting {
+        match seed >> 62 {
+            0 | 1 => Parting::Lost,
+            2 if power => Parting::Silent,
+            _ => Parting::Behind,
+        }
+    }
+}
+
 impl World {
     /// A process begins, or refuses.
     pub(super) fn start(&mut self, node: usize) {
-        if self.nodes[node].life.is_some() {
+        if self.nodes[node].life.is_some() || self.held.contains(&node) {
             return;
         }
         self.nodes[node].life_number += 1;
@@ -58,7 +80,8 @@ impl World {
 
     /// A process ends; another one begins after a while.
     pub(in crate::sim) fn crash(&mut self, node: usize, power: bool) {
-        let seed = self.faults.next_u64();
+        let seed = self.seed_of_end(node);
+        let is_aimed = self.points.is_doomed(node);
         let it = &mut self.nodes[node];
         let died = it.life.take();
         let power = power || it.disk.has_crashed();
@@ -67,26 +90,38 @@ impl World {
         it.busy_until_ns = 0;
         it.durable.refresh(&it.disk);
         let durable = it.durable.summary();
+        let number = it.life_number;
+        self.arm(node);
         if died.is_some() {
             self.heed(node, Note { act: Act::Ends, durable });
             self.tell(|| format!("{} ends, power off: {power}", node + 1));
         }
         // Files that are being written are gone with the process.
         if let Some(life) = died {
-            let ids: Vec<u64> = life
-                .links
-                .values()
-                .map(|end| end.stream)
-                .chain(life.conns.keys().copied())
-                .collect();
-            for id in ids {
-                self.break_stream(id);
+            let links = life.links.values().map(|end| (end.stream, end.end));
+            let ends: Vec<_> = links.chain(life.conns.keys().map(|id| (*id, 1))).collect();
+            let parting = if is_aimed { Parting::Behind } else { Parting::draw(seed, power) };
+            if parting != Parting::Lost {
+                self.late.insert((node, number));
+            }
+            for (id, end) in ends {
+                self.part(id, end, parting);
             }
         }
         self.acquainted.retain(|(a, b)| *a != node && *b != node);
-        let most_ms = if self.is_healed { 200 } else { 4_000 };
+        let most_ms = if self.is_healed { 200 } else { self.shape.down_ms as usize };
         let down_ms = 10 + self.faults.below(most_ms) as u64;
         self.at(down_ms * MS, What::Start(node));
+    }
+
+    /// What becomes of a connection of a process that ends.
+    fn part(&mut self, stream: u64, end: usize, parting: Parting) {
+        match parting {
+            Parting::Lost => return self.break_stream(stream),
+            Parting::Behind => self.send(stream, end, Piece::Fin, 0),
+            Parting::Silent => {}
+        }
+        self.wire.leave(stream, end);
     }
 
     pub(super) fn pipeline(&mut self, node: usize, life: u64) {
@@ -219,6 +254,10 @@ impl World {
             }
         }
         for (stream, bytes) in replies {
+            if self.points.is_doomed(node) {
+                return;
+            }
+            self.leaves(node);
             self.send(stream, 1, Piece::Bytes(bytes), 0);
         }
     }
@@ -237,6 +276,11 @@ impl World {
 
     pub(super) fn purge(&mut self, node: usize) {
         self.at(7_000 * MS, What::Purge(node));
+        self.purge_now(node);
+    }
+
+    /// Old files of a server go.
+    pub(in crate::sim) fn purge_now(&mut self, node: usize) {
         let is_still = self.nodes[node].paused_until_ns > self.now_ns;
         if is_still || self.nodes[node].life.is_none() {
             return;
