@@ -1,4 +1,5 @@
-//! `oxkeeper-sim`: runs seeds in the deterministic simulator and says what came of them.
+//! `oxkeeper-sim`: runs seeds and scripts in the deterministic simulator and says what came of
+//! them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,7 +7,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use oxkeeper::sim::{run, Closing, Options};
+use oxkeeper::sim::script::{points, scripts, strike, Script};
+use oxkeeper::sim::shrink::{shrink, Failure};
+use oxkeeper::sim::{run, Closing, CrashPoint, Fault, Less, Options, Teller};
 
 /// Runs whole ensembles under faults, in virtual time. The same seed gives the same run.
 #[derive(Parser)]
@@ -28,6 +31,40 @@ struct Arguments {
     /// Goes on behind a broken invariant.
     #[arg(long)]
     keep_going: bool,
+    /// Kinds of faults that are left out, such as Kill,Flip.
+    #[arg(long, value_delimiter = ',', value_parser = kind)]
+    without: Vec<Fault>,
+    /// Single faults that are left out, such as Kill:3,Flip:0.
+    #[arg(long, value_delimiter = ',', value_parser = single)]
+    skip: Vec<(Fault, u64)>,
+    /// Ends the faults here, virtual ms.
+    #[arg(long)]
+    until: Option<u64>,
+    /// So many clients at most.
+    #[arg(long)]
+    clients: Option<usize>,
+    /// So many requests of each client at most.
+    #[arg(long)]
+    requests: Option<u64>,
+    /// Looks for the least of a failing seed that still fails the same check.
+    #[arg(long)]
+    shrink: bool,
+    /// So many runs at most while shrinking.
+    #[arg(long, default_value_t = 400)]
+    shrink_runs: u64,
+    /// Runs the fixed scripts once for each call of a disk and each packet, and ends a server
+    /// exactly there.
+    #[arg(long)]
+    crash_points: bool,
+    /// Only the scripts whose names begin so.
+    #[arg(long, default_value = "")]
+    script: String,
+    /// Only this point, such as 1:call:17, line by line.
+    #[arg(long)]
+    at: Option<CrashPoint>,
+    /// Only each so many-th point.
+    #[arg(long, default_value_t = 1)]
+    stride: usize,
 }
 
 fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
@@ -37,14 +74,35 @@ fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
     }
 }
 
+fn kind(text: &str) -> Result<Fault, String> {
+    Fault::named(text).ok_or_else(|| format!("no fault of {:?}", Fault::ALL))
+}
+
+fn single(text: &str) -> Result<(Fault, u64), String> {
+    let (name, number) = text.split_once(':').ok_or("a kind and a number, such as Kill:3")?;
+    Ok((kind(name)?, number.parse().map_err(|_| format!("{number:?} is no number"))?))
+}
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let is_good = match &arguments {
+        Arguments { crash_points: true, .. } => crash_points(&arguments),
+        Arguments { shrink: true, .. } => find_least(&arguments),
+        _ => seeds(&arguments),
+    };
+    ExitCode::from(u8::from(!is_good))
+}
+
+fn seeds(arguments: &Arguments) -> bool {
     let began = Instant::now();
+    let less = less(arguments);
     let mut sum = Sum::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        let closing = run(seed, Options { teller: teller(&arguments), ..Options::default() });
+        let shape = || Some(less.shape(seed));
+        let teller = teller(arguments, arguments.seeds == 1);
+        let closing = run(seed, Options { teller, shape: shape() });
         if arguments.doublecheck {
-            let again = run(seed, Options::default());
+            let again = run(seed, Options { teller: None, shape: shape() });
             if again.trace != closing.trace {
                 println!("seed {seed:#x}: two runs differ: {:x} {:x}", closing.trace, again.trace);
                 sum.failed += 1;
@@ -57,11 +115,117 @@ fn main() -> ExitCode {
         }
     }
     sum.say(began.elapsed().as_secs_f64());
-    ExitCode::from(u8::from(sum.failed > 0))
+    sum.failed == 0
 }
 
+fn less(arguments: &Arguments) -> Less {
+    Less {
+        without: arguments.without.iter().copied().collect(),
+        skipped: arguments.skip.iter().copied().collect(),
+        until_ms: arguments.until,
+        clients: arguments.clients,
+        requests: arguments.requests,
+    }
+}
+
+// ---- shrinking ----
+
+/// Shrinks a seed that fails; says so if it does not.
+fn find_least(arguments: &Arguments) -> bool {
+    let seed = arguments.seed;
+    let once = |less: &Less| run(seed, Options { teller: None, shape: Some(less.shape(seed)) });
+    let first = once(&less(arguments));
+    let Some(check) = first.violations.first().map(|violation| violation.check) else {
+        println!("seed {seed:#x} does not fail");
+        return true;
+    };
+    let shrunk = shrink(less(arguments), arguments.shrink_runs, &mut |less| {
+        let closing = once(less);
+        let fails = closing.violations.iter().any(|violation| violation.check == check);
+        fails.then(|| failure(less, seed, &closing))
+    });
+    let shrunk = shrunk.expect("the same run fails again");
+    println!(
+        "{} runs; {check} still fails with {} of {} faults, at {} ms:",
+        shrunk.runs,
+        shrunk.failure.struck.len(),
+        first.struck.len(),
+        shrunk.failure.at_ms,
+    );
+    println!("oxkeeper-sim --seed {seed:#x} {}", shrunk.less);
+    false
+}
+
+fn failure(less: &Less, seed: u64, closing: &Closing) -> Failure {
+    Failure {
+        at_ms: closing.simulated_ms,
+        clients: less.shape(seed).clients,
+        requests: closing.requests,
+        struck: closing.struck.clone(),
+    }
+}
+
+// ---- crash points ----
+
+/// Crashes everywhere.
+fn crash_points(arguments: &Arguments) -> bool {
+    let began = Instant::now();
+    let (mut existing, mut covered, mut failed) = (0, 0, 0);
+    let chosen = scripts().into_iter().filter(|it| it.name.starts_with(&arguments.script));
+    for script in chosen {
+        let points = match points(&script) {
+            Ok(points) => points,
+            Err(closing) => {
+                println!("{}: fails without a crash", script.name);
+                say(&closing);
+                return false;
+            }
+        };
+        let aimed = points.iter().step_by(arguments.stride.max(1)).copied();
+        let aimed: Vec<CrashPoint> = match arguments.at {
+            Some(point) => vec![point],
+            None => aimed.collect(),
+        };
+        let (reached, broken) = strike_all(arguments, &script, &aimed);
+        println!("{}: {} points, {reached} covered, {broken} failed", script.name, points.len());
+        existing += points.len();
+        covered += reached;
+        failed += broken;
+        if failed > 0 && !arguments.keep_going {
+            break;
+        }
+    }
+    let took_s = began.elapsed().as_secs_f64();
+    println!(
+        "crash points: {existing} existing, {covered} covered, {failed} failed, {took_s:.0} s"
+    );
+    failed == 0
+}
+
+/// Answers how many points were reached, and at how many something broke.
+fn strike_all(arguments: &Arguments, script: &Script, aimed: &[CrashPoint]) -> (usize, usize) {
+    let (mut reached, mut failed) = (0, 0);
+    for point in aimed {
+        let struck = strike(script, *point, teller(arguments, arguments.at.is_some()));
+        reached += usize::from(struck.is_reached);
+        if struck.closing.violations.is_empty() {
+            continue;
+        }
+        failed += 1;
+        for violation in &struck.closing.violations {
+            println!("--script {} --at {point}: BROKEN {violation}", script.name);
+        }
+        if !arguments.keep_going {
+            break;
+        }
+    }
+    (reached, failed)
+}
+
+// ---- what is said ----
+
 /// Who hears of a run's changes.
-fn teller(arguments: &Arguments) -> Option<oxkeeper::sim::Teller> {
+fn teller(arguments: &Arguments, is_alone: bool) -> Option<Teller> {
     let line = |now_ns: u64, line: &str| format!("{:>10.3} {line}", now_ns as f64 / 1e9);
     match &arguments.trace {
         Some(path) => {
@@ -74,9 +238,7 @@ fn teller(arguments: &Arguments) -> Option<oxkeeper::sim::Teller> {
                 let _ = writeln!(file, "{}", line(at, what));
             }))
         }
-        None if arguments.seeds == 1 => {
-            Some(Box::new(move |at, what| println!("{}", line(at, what))))
-        }
+        None if is_alone => Some(Box::new(move |at, what| println!("{}", line(at, what)))),
         None => None,
     }
 }

@@ -52,6 +52,9 @@ pub struct Client {
     seen_zxid: i64,
     next_cxid: i32,
     next_value: u64,
+    /// It may ask for so many things, and has asked for so many.
+    requests_max: u64,
+    requests: u64,
     conn: Option<Conn>,
     dialling_since_ns: Option<u64>,
     /// The member that it is, or was last, connected with.
@@ -112,6 +115,8 @@ impl Client {
             seen_zxid: 0,
             next_cxid: 1,
             next_value: 0,
+            requests_max: shape.requests_max,
+            requests: 0,
             conn: None,
             dialling_since_ns: None,
             member: 0,
@@ -132,6 +137,11 @@ impl Client {
     /// Whether nothing of its is on its way.
     pub fn is_idle(&self) -> bool {
         self.conn.as_ref().is_none_or(|conn| conn.pending.is_empty())
+    }
+
+    /// How much it has asked for of its own accord.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// Whether a member has taken it in, the one that it is to be with.
@@ -178,7 +188,8 @@ impl Client {
         }
         let conn = self.conn.as_ref().expect("looked at it");
         let silent_ns = now_ns - conn.said_ns;
-        if conn.pending.len() < self.depth && (!self.is_quiet || !self.tasks.is_empty()) {
+        let is_eager = !self.is_quiet && self.requests < self.requests_max;
+        if conn.pending.len() < self.depth && (is_eager || !self.tasks.is_empty()) {
             let task = self.tasks.pop_front();
             let request = task.unwrap_or_else(|| self.next_request());
             return self.ask(request, now_ns).into_iter().collect();
@@ -387,6 +398,7 @@ impl Client {
     }
 
     fn next_request(&mut self) -> Request {
+        self.requests += 1;
         let path = self.path();
         let watch = self.rng.one_in(4);
         match self.rng.below(40) {

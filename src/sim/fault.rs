@@ -3,11 +3,12 @@
 use std::io;
 
 use super::durable::DIR;
+use super::wire::{Cut, Port};
 use super::world::{What, World};
-use super::Call;
+use super::{Call, Rng};
 use crate::zab::Role;
 
-/// The kinds of faults.
+/// The kinds of faults. They keep their order: what is drawn for one depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     Kill,
@@ -19,10 +20,11 @@ pub enum Fault {
     Reset,
     DiskError,
     Flip,
+    Clock,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 9] = [
+    pub const ALL: [Fault; 10] = [
         Fault::Kill,
         Fault::Power,
         Fault::PowerAtCall,
@@ -32,37 +34,48 @@ impl Fault {
         Fault::Reset,
         Fault::DiskError,
         Fault::Flip,
+        Fault::Clock,
     ];
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Fault> {
+        Fault::ALL.into_iter().find(|fault| format!("{fault:?}") == name)
+    }
+
+    /// Its place in [`Fault::ALL`].
+    fn index(self) -> u64 {
+        self as u64
+    }
 }
 
 const MS: u64 = 1_000_000;
 
+/// The seed of a fault.
+fn mix(seed: u64, fault: Fault, number: u64) -> u64 {
+    seed ^ 0x4641_554c_5453 ^ (fault.index() << 56) ^ (number << 40)
+}
+
 impl World {
-    /// When a kind of fault comes next, if ever.
-    pub(super) fn plan(&mut self, fault: Fault) {
-        let faults = &self.shape.faults;
-        let every_ms = match fault {
-            Fault::Kill => faults.kill_every_ms,
-            Fault::Power => faults.power_every_ms,
-            Fault::PowerAtCall => faults.power_at_call_every_ms,
-            Fault::Blackout => faults.blackout_every_ms,
-            Fault::Pause => faults.pause_every_ms,
-            Fault::Partition => faults.partition_every_ms,
-            Fault::Reset => faults.reset_every_ms,
-            Fault::DiskError => faults.disk_error_every_ms,
-            Fault::Flip => faults.flip_every_ms,
-        };
+    /// When the next fault of a kind comes, if ever. Each fault has its own stream of random
+    /// numbers, so that one can be left out without changing the others.
+    pub(super) fn plan(&mut self, fault: Fault, number: u64) {
+        let every_ms = *self.shape.faults.every_ms(fault);
         if every_ms > 0 {
+            self.faults = Rng::new(mix(self.seed, fault, number));
             let in_ms = every_ms / 2 + self.faults.below(every_ms as usize) as u64;
-            self.at(in_ms * MS, What::Fault(fault));
+            self.at(in_ms * MS, What::Fault(fault, number));
         }
     }
 
     /// It comes.
-    pub(super) fn strike(&mut self, fault: Fault) {
+    pub(super) fn strike(&mut self, fault: Fault, number: u64) {
         if self.is_healed {
             return;
         }
+        if self.shape.skipped.contains(&(fault, number)) {
+            return self.plan(fault, number + 1);
+        }
+        self.faults = Rng::new(mix(self.seed, fault, number) ^ 0x5354_5249_4b45);
         let node = self.victim();
         let struck = match fault {
             Fault::Kill | Fault::Power => self.end(node, fault == Fault::Power),
@@ -75,15 +88,17 @@ impl World {
             }
             Fault::Pause => self.pause(node),
             Fault::Partition => self.partition(node),
+            Fault::Clock => self.jump(node),
             Fault::Reset => self.reset(),
             Fault::DiskError => self.disk_error(node),
             Fault::Flip => self.flip(node),
         };
         if struck {
             *self.injected.entry(fault).or_default() += 1;
-            self.tell(|| format!("{fault:?} at {}", node + 1));
+            self.struck.push((fault, number));
+            self.tell(|| format!("{fault:?}:{number} at {}", node + 1));
         }
-        self.plan(fault);
+        self.plan(fault, number + 1);
     }
 
     fn victim(&mut self) -> usize {
@@ -116,11 +131,49 @@ impl World {
         true
     }
 
+    /// A wall clock is set: nothing but the times in stats may follow it.
+    fn jump(&mut self, node: usize) -> bool {
+        let most_ms = [2_000, 600_000, 400_000_000][self.faults.below(3)];
+        let by_ms = self.faults.below(2 * most_ms + 1) as i64 - most_ms as i64;
+        self.nodes[node].set_wall(by_ms);
+        true
+    }
+
     fn partition(&mut self, node: usize) -> bool {
+        let cuts = self.cuts(node);
+        if cuts.is_empty() {
+            return false;
+        }
+        let breaks = self.faults.one_in(2);
+        if breaks {
+            self.break_streams(|cut| cuts.contains(&cut));
+        }
+        self.wire.cuts.extend(&cuts);
+        let ms = 50 + self.faults.below(3 * (self.shape.tick_ms * self.shape.sync_limit) as usize);
+        self.at(ms as u64 * MS, What::Heal(cuts));
+        true
+    }
+
+    /// The ways that a partition cuts.
+    fn cuts(&mut self, node: usize) -> Vec<Cut> {
         let count = self.nodes.len();
-        let half = 1 + self.faults.below(count - 1);
-        let mut cuts = Vec::new();
+        if self.faults.one_in(8) {
+            // Clients alone can't reach it, or don't hear of it.
+            let clients = count..count + self.clients.len();
+            let one_way = self.faults.one_in(2);
+            let ways = clients.flat_map(|client| [(node, client), (client, node)]);
+            let ways = ways.filter(|(from, _)| !one_way || *from == node);
+            return ways.map(|(from, to)| (Port::Client, from, to)).collect();
+        }
+        // A firewall may know one of the ports only.
+        let ports: &[Port] = match self.faults.below(6) {
+            0 => &[Port::Election],
+            1 => &[Port::Quorum],
+            _ => &[Port::Election, Port::Quorum],
+        };
+        let half = 1 + self.faults.below((count - 1).max(1));
         let kind = self.faults.below(5);
+        let mut cuts = Vec::new();
         for a in 0..count {
             for b in (0..count).filter(|b| *b != a) {
                 let is_cut = match kind {
@@ -133,21 +186,11 @@ impl World {
                     _ => a != node && b != node && (a < node) != (b < node),
                 };
                 if is_cut {
-                    cuts.push((a, b));
+                    cuts.extend(ports.iter().map(|port| (*port, a, b)));
                 }
             }
         }
-        if cuts.is_empty() {
-            return false;
-        }
-        let breaks = self.faults.one_in(2);
-        if breaks {
-            self.break_streams(|a, b| cuts.contains(&(a, b)));
-        }
-        self.wire.cuts.extend(&cuts);
-        let ms = 50 + self.faults.below(3 * (self.shape.tick_ms * self.shape.sync_limit) as usize);
-        self.at(ms as u64 * MS, What::Heal(cuts));
-        true
+        cuts
     }
 
     fn reset(&mut self) -> bool {

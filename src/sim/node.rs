@@ -206,6 +206,11 @@ impl Node {
         (ns - ns * i128::from(self.drift_ppm) / 1_000_000 + 1_000) as u64
     }
 
+    /// Its wall clock jumps by so much.
+    pub fn set_wall(&mut self, by_ms: i64) {
+        self.wall_offset_ms += by_ms;
+    }
+
     /// Puts it on the stage.
     pub fn enter(&mut self, now_ns: u64) {
         scene::enter(Scene {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::check::{self, Violation};
+use super::client::Client;
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
 use super::world::{Teller, What};
@@ -38,6 +39,10 @@ pub struct Closing {
     pub answered: usize,
     /// Each kind of fault, and how often it was really injected.
     pub injected: BTreeMap<Fault, u64>,
+    /// Each of them, by its kind and its number.
+    pub struck: Vec<(Fault, u64)>,
+    /// Requests of the client that asked most.
+    pub requests: u64,
     pub violations: Vec<Violation>,
 }
 
@@ -185,6 +190,8 @@ impl World {
             acked,
             answered,
             injected: self.injected,
+            struck: self.struck,
+            requests: self.clients.iter().map(Client::requests).max().unwrap_or(0),
             violations: self.violations,
         }
     }

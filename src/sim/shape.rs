@@ -2,7 +2,9 @@
 //! Swarm testing: every number is drawn anew for each seed, and each kind of fault is off in half
 //! of them.
 
-use super::{Pace, Rng};
+use std::collections::BTreeSet;
+
+use super::{Fault, Pace, Rng};
 
 /// How often what goes wrong. Times are means, ms; 0 is never.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +27,8 @@ pub struct Faults {
     pub disk_error_every_ms: u64,
     /// A bit flips on a disk, of a minority of disks.
     pub flip_every_ms: u64,
+    /// A wall clock is set.
+    pub clock_every_ms: u64,
     /// The leader is the victim this often, percent.
     pub aim_percent: usize,
 }
@@ -57,10 +61,32 @@ pub struct Shape {
     /// Clocks run wrong by so much at most, ppm.
     pub drift_ppm: i64,
     pub faults: Faults,
+    /// Faults that are left out, by kind and number.
+    pub skipped: BTreeSet<(Fault, u64)>,
+    /// A client asks for so many things at most.
+    pub requests_max: u64,
     /// A process that has ended begins again after so long at most, ms.
     pub down_ms: u64,
     /// How long faults go on, ms.
     pub safety_ms: u64,
+}
+
+impl Faults {
+    /// How often such a fault comes.
+    pub fn every_ms(&mut self, fault: Fault) -> &mut u64 {
+        match fault {
+            Fault::Kill => &mut self.kill_every_ms,
+            Fault::Power => &mut self.power_every_ms,
+            Fault::PowerAtCall => &mut self.power_at_call_every_ms,
+            Fault::Blackout => &mut self.blackout_every_ms,
+            Fault::Pause => &mut self.pause_every_ms,
+            Fault::Partition => &mut self.partition_every_ms,
+            Fault::Reset => &mut self.reset_every_ms,
+            Fault::DiskError => &mut self.disk_error_every_ms,
+            Fault::Flip => &mut self.flip_every_ms,
+            Fault::Clock => &mut self.clock_every_ms,
+        }
+    }
 }
 
 impl Shape {
@@ -86,6 +112,8 @@ impl Shape {
             pace: Pace { sync_ns: 300_000, call_ns: 2_000, stall_one_in: 0, stall_ns: 0 },
             drift_ppm: 0,
             faults: Faults::default(),
+            skipped: BTreeSet::new(),
+            requests_max: u64::MAX,
             down_ms: 300,
             safety_ms: 0,
         }
@@ -116,6 +144,8 @@ impl Shape {
             pace: pace(&mut rng),
             drift_ppm: [0, 50, 200][rng.below(3)],
             faults: faults(&mut rng),
+            skipped: BTreeSet::new(),
+            requests_max: u64::MAX,
             down_ms: 4_000,
             safety_ms,
         }
@@ -151,6 +181,7 @@ fn faults(rng: &mut Rng) -> Faults {
         reset_every_ms: every(400, 6_000),
         disk_error_every_ms: every(4_000, 20_000),
         flip_every_ms: every(6_000, 30_000),
+        clock_every_ms: every(1_000, 10_000),
         aim_percent: [0, 30, 70][rng.below(3)],
     }
 }

@@ -19,6 +19,17 @@ pub enum End {
     Client { client: usize },
 }
 
+/// What is dialled at the far end, or near end, of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    Election,
+    Quorum,
+    Client,
+}
+
+/// A way that is cut, from place to place, for the connections of one port.
+pub type Cut = (Port, usize, usize);
+
 /// What travels.
 #[derive(Debug)]
 pub enum Piece {
@@ -40,11 +51,21 @@ pub struct Stream {
     pub broken: bool,
 }
 
+impl Stream {
+    /// Where it was dialled.
+    pub fn port(&self) -> Port {
+        match self.ends[0] {
+            End::Member { .. } => Port::Quorum,
+            End::Served { .. } | End::Client { .. } => Port::Client,
+        }
+    }
+}
+
 /// All connections.
 pub struct Wire {
     pub streams: BTreeMap<u64, Stream>,
     /// Ways that are cut, from place to place. Members are the first places, then come clients.
-    pub cuts: BTreeSet<(usize, usize)>,
+    pub cuts: BTreeSet<Cut>,
     members: usize,
     last: u64,
     pub rng: Rng,
@@ -87,8 +108,13 @@ impl Wire {
         }
     }
 
-    pub fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.cuts.contains(&(from, to))
+    pub fn is_cut(&self, port: Port, from: usize, to: usize) -> bool {
+        self.cuts.contains(&(port, from, to))
+    }
+
+    /// Whether one of the ways between them is cut.
+    pub fn is_cut_between(&self, port: Port, one: usize, two: usize) -> bool {
+        self.is_cut(port, one, two) || self.is_cut(port, two, one)
     }
 
     /// A new connection.
@@ -137,7 +163,7 @@ impl Wire {
             return Ok(None);
         }
         let (from_place, to_place) = (self.place(stream.ends[1 - to]), self.place(stream.ends[to]));
-        if self.is_cut(from_place, to_place) {
+        if self.is_cut(stream.port(), from_place, to_place) {
             return Err(());
         }
         let stream = self.streams.get_mut(&id).expect("it was there");

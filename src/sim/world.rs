@@ -17,7 +17,7 @@ use super::durable::fold;
 use super::fault::Fault;
 use super::history::{History, Record};
 use super::node::Node;
-use super::wire::{End, Piece, Wire};
+use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
 use crate::types::Sid;
 use crate::zab::{LinkId, Membership, Role};
@@ -31,64 +31,33 @@ pub enum What {
     /// A process begins.
     Start(usize),
     /// The pipeline of a process goes on.
-    Pipeline {
-        node: usize,
-        life: u64,
-    },
+    Pipeline { node: usize, life: u64 },
     /// One of its workers.
-    Worker {
-        node: usize,
-        life: u64,
-        worker: usize,
-    },
+    Worker { node: usize, life: u64, worker: usize },
     /// The next slice of its snapshot is written.
-    Snapshot {
-        node: usize,
-        life: u64,
-    },
+    Snapshot { node: usize, life: u64 },
     /// A link's files go on.
-    Pump {
-        node: usize,
-        life: u64,
-        link: LinkId,
-    },
+    Pump { node: usize, life: u64, link: LinkId },
     /// A dial is tried.
-    Dial {
-        node: usize,
-        life: u64,
-        number: u64,
-    },
+    Dial { node: usize, life: u64, number: u64 },
     /// A vote arrives.
-    Vote {
-        from: usize,
-        life: u64,
-        to: usize,
-        number: u64,
-    },
+    Vote { from: usize, life: u64, to: usize, number: u64 },
     /// The first piece on its way to an end of a stream arrives.
-    Arrive {
-        stream: u64,
-        to: usize,
-    },
+    Arrive { stream: u64, to: usize },
     /// An end of a stream hears that it is broken.
-    Broken {
-        stream: u64,
-        end: usize,
-    },
+    Broken { stream: u64, end: usize },
     /// A client looks what there is to do.
     Client(usize),
     /// It gets through to a member, or not.
-    Connect {
-        client: usize,
-        node: usize,
-    },
+    Connect { client: usize, node: usize },
     /// Workers close what has been silent for too long.
     Sweep,
     /// Old files go.
     Purge(usize),
-    Fault(Fault),
+    /// The number counts the faults of its kind.
+    Fault(Fault, u64),
     /// Ways that were cut are open again.
-    Heal(Vec<(usize, usize)>),
+    Heal(Vec<Cut>),
 }
 
 /// How a run may look while it goes on.
@@ -97,6 +66,7 @@ pub type Teller = Box<dyn FnMut(u64, &str)>;
 /// All of it.
 pub struct World {
     pub now_ns: u64,
+    pub(super) seed: u64,
     pub shape: Shape,
     heap: BinaryHeap<Reverse<(u64, u64)>>,
     whats: BTreeMap<u64, What>,
@@ -128,6 +98,8 @@ pub struct World {
     pub trace: u64,
     pub events: u64,
     pub injected: BTreeMap<Fault, u64>,
+    /// Each fault that was injected, by its kind and its number.
+    pub(super) struck: Vec<(Fault, u64)>,
     teller: Option<Teller>,
 }
 
@@ -139,6 +111,7 @@ impl World {
         let clients = (0..shape.clients).map(|index| Client::new(index, seed, &shape)).collect();
         let mut world = World {
             now_ns: 0,
+            seed,
             heap: BinaryHeap::new(),
             whats: BTreeMap::new(),
             serial: 0,
@@ -164,6 +137,7 @@ impl World {
             trace: seed,
             events: 0,
             injected: BTreeMap::new(),
+            struck: Vec::new(),
             teller: None,
         };
         for node in 0..world.nodes.len() {
@@ -176,7 +150,7 @@ impl World {
             world.at(at, What::Client(client));
         }
         for fault in Fault::ALL {
-            world.plan(fault);
+            world.plan(fault, 0);
         }
         world.at(crate::limits::SWEEP_MS * 1_000_000, What::Sweep);
         world
@@ -262,7 +236,7 @@ impl World {
             What::Connect { client, node } => self.connect(client, node),
             What::Sweep => self.sweep(),
             What::Purge(node) => self.purge(node),
-            What::Fault(fault) => self.strike(fault),
+            What::Fault(fault, number) => self.strike(fault, number),
             What::Heal(cuts) => {
                 for cut in cuts {
                     self.wire.cuts.remove(&cut);
@@ -378,7 +352,7 @@ impl World {
 
     fn connect(&mut self, client: usize, node: usize) {
         let place = self.wire.place(End::Client { client });
-        let is_cut = self.wire.is_cut(place, node) || self.wire.is_cut(node, place);
+        let is_cut = self.wire.is_cut_between(Port::Client, place, node);
         let is_paused = self.nodes[node].paused_until_ns > self.now_ns;
         if is_cut || is_paused || self.nodes[node].life.is_none() {
             self.clients[client].refused();

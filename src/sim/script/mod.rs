@@ -13,6 +13,7 @@ mod scripts;
 use super::check;
 use super::history::Request;
 use super::run::Closing;
+use super::wire::Port;
 use super::world::{CrashPoint, Teller, What, World};
 use super::Shape;
 use crate::zab::Role;
@@ -184,7 +185,9 @@ impl World {
     fn cut_off(&mut self, who: Who, absent: Option<usize>) -> usize {
         let node = self.find(who, absent);
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
-            self.wire.cuts.extend([(node, other), (other, node)]);
+            for port in [Port::Election, Port::Quorum] {
+                self.wire.cuts.extend([(port, node, other), (port, other, node)]);
+            }
         }
         node
     }

@@ -10,7 +10,7 @@ use super::{What, World};
 use crate::sim::inlet::Inlet;
 use crate::sim::node::{Bulk, Item, LinkEnd};
 use crate::sim::ports::Command;
-use crate::sim::wire::{End, Piece};
+use crate::sim::wire::{End, Piece, Port};
 use crate::storage::{BodyReader, LogRange};
 use crate::types::{Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification};
@@ -88,7 +88,7 @@ impl World {
         if !(self.is_alive(from, life) || is_late) || newest != Some(number) {
             return;
         }
-        if self.wire.is_cut(from, to) || self.wire.is_cut(to, from) {
+        if self.wire.is_cut_between(Port::Election, from, to) {
             let what = What::Vote { from, life, to, number };
             self.at(RETRY_NS, what);
             return;
@@ -169,7 +169,7 @@ impl World {
             return;
         };
         let target = self.node_of(leader);
-        let is_cut = self.wire.is_cut(node, target) || self.wire.is_cut(target, node);
+        let is_cut = self.wire.is_cut_between(Port::Quorum, node, target);
         let is_still = self.nodes[target].paused_until_ns > self.now_ns;
         let listens = self.nodes[target].life.as_ref().is_some_and(|life| life.listens);
         if !is_cut && !is_still && listens {

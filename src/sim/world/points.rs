@@ -136,25 +136,28 @@ impl World {
         }
     }
 
-    /// What decides what a power failure leaves: at the point it is drawn from the point, so that
-    /// the run up to there is that of all other points.
-    pub(super) fn seed_of_end(&mut self, node: usize) -> u64 {
+    /// What decides what the end of a process leaves, and what else is drawn for it. It depends
+    /// on the process alone, or on the point that it ends at: other faults don't change it.
+    pub(super) fn seed_of_end(&mut self, node: usize) -> (u64, Rng) {
         let at_call = self.nodes[node].disk.has_crashed();
-        match self.points.aim {
+        let life = self.nodes[node].life_number;
+        let drawn = match self.points.aim {
             Some(CrashPoint { node: of, place: Place::Call(n) })
                 if at_call && of == node && !self.points.reached =>
             {
                 self.points.reached = true;
-                Rng::new(n ^ 0x4341_4c4c ^ ((of as u64) << 32)).next_u64()
+                n ^ 0x4341_4c4c
             }
             Some(CrashPoint { place: Place::Sent(n) | Place::Received(n), .. })
                 if self.points.is_doomed(node) =>
             {
                 self.points.reached = true;
-                Rng::new(n ^ 0x5041_434b ^ ((node as u64) << 32)).next_u64()
+                n ^ 0x5041_434b
             }
-            _ => self.faults.next_u64(),
-        }
+            _ => life ^ 0x4c49_4645,
+        };
+        let mut rng = Rng::new(self.seed ^ drawn ^ ((node as u64) << 48));
+        (rng.next_u64(), rng)
     }
 
     /// A server that has come to its point ends behind the event that brought it there.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::sim::check::{Act, Note};
-use crate::sim::wire::{End, Piece};
+use crate::sim::wire::{Cut, Piece, Stream};
 use crate::sim::world::{What, World};
 use crate::types::Sid;
 use crate::zab::Event;
@@ -80,7 +80,7 @@ impl World {
 
     /// A process ends; another one begins after a while.
     pub(in crate::sim) fn crash(&mut self, node: usize, power: bool) {
-        let seed = self.seed_of_end(node);
+        let (seed, mut rng) = self.seed_of_end(node);
         let is_aimed = self.points.is_doomed(node);
         let it = &mut self.nodes[node];
         let died = it.life.take();
@@ -110,7 +110,7 @@ impl World {
         }
         self.acquainted.retain(|(a, b)| *a != node && *b != node);
         let most_ms = if self.is_healed { 200 } else { self.shape.down_ms as usize };
-        let down_ms = 10 + self.faults.below(most_ms) as u64;
+        let down_ms = 10 + rng.below(most_ms) as u64;
         self.at(down_ms * MS, What::Start(node));
     }
 
@@ -345,12 +345,12 @@ impl World {
     }
 
     /// Breaks all streams between such places.
-    pub(in crate::sim) fn break_streams(&mut self, between: impl Fn(usize, usize) -> bool) {
-        let crosses = |ends: &[End; 2]| {
-            let (a, b) = (self.wire.place(ends[0]), self.wire.place(ends[1]));
-            between(a, b) || between(b, a)
+    pub(in crate::sim) fn break_streams(&mut self, between: impl Fn(Cut) -> bool) {
+        let crosses = |stream: &Stream| {
+            let (a, b) = (self.wire.place(stream.ends[0]), self.wire.place(stream.ends[1]));
+            between((stream.port(), a, b)) || between((stream.port(), b, a))
         };
-        let streams = self.wire.streams.iter().filter(|(_, stream)| crosses(&stream.ends));
+        let streams = self.wire.streams.iter().filter(|(_, stream)| crosses(stream));
         let ids: Vec<u64> = streams.map(|(id, _)| *id).collect();
         for id in ids {
             self.break_stream(id);
