@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use oxkeeper::sim::script::{points, scripts, strike, Script};
+use oxkeeper::sim::script::{scripts, strike, survey, Script};
 use oxkeeper::sim::shrink::{shrink, Failure};
 use oxkeeper::sim::{run, Closing, CrashPoint, Fault, Less, Options, Teller};
 
@@ -65,6 +66,9 @@ struct Arguments {
     /// Only each so many-th point.
     #[arg(long, default_value_t = 1)]
     stride: usize,
+    /// So many points at a time.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
 }
 
 fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
@@ -173,21 +177,22 @@ fn crash_points(arguments: &Arguments) -> bool {
     let (mut existing, mut covered, mut failed) = (0, 0, 0);
     let chosen = scripts().into_iter().filter(|it| it.name.starts_with(&arguments.script));
     for script in chosen {
-        let points = match points(&script) {
-            Ok(points) => points,
-            Err(closing) => {
-                println!("{}: fails without a crash", script.name);
-                say(&closing);
-                return false;
-            }
-        };
+        let (points, closing) = survey(&script, None);
+        if !closing.violations.is_empty() {
+            println!("{}: fails without a crash", script.name);
+            say(&closing);
+            return false;
+        }
         let aimed = points.iter().step_by(arguments.stride.max(1)).copied();
-        let aimed: Vec<CrashPoint> = match arguments.at {
-            Some(point) => vec![point],
-            None => aimed.collect(),
-        };
+        let aimed: Vec<CrashPoint> = arguments.at.map_or(aimed.collect(), |point| vec![point]);
         let (reached, broken) = strike_all(arguments, &script, &aimed);
-        println!("{}: {} points, {reached} covered, {broken} failed", script.name, points.len());
+        println!(
+            "{}: {} points, {reached} covered, {broken} failed; {} committed, {:?}",
+            script.name,
+            points.len(),
+            closing.committed,
+            closing.syncs,
+        );
         existing += points.len();
         covered += reached;
         failed += broken;
@@ -204,22 +209,27 @@ fn crash_points(arguments: &Arguments) -> bool {
 
 /// Answers how many points were reached, and at how many something broke.
 fn strike_all(arguments: &Arguments, script: &Script, aimed: &[CrashPoint]) -> (usize, usize) {
-    let (mut reached, mut failed) = (0, 0);
-    for point in aimed {
-        let struck = strike(script, *point, teller(arguments, arguments.at.is_some()));
-        reached += usize::from(struck.is_reached);
-        if struck.closing.violations.is_empty() {
-            continue;
+    let (reached, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let share = &|first: usize| {
+        for point in aimed.iter().skip(first).step_by(arguments.threads.max(1)) {
+            if failed.load(Ordering::Relaxed) > 0 && !arguments.keep_going {
+                return;
+            }
+            let struck = strike(script, *point, teller(arguments, arguments.at.is_some()));
+            reached.fetch_add(usize::from(struck.is_reached), Ordering::Relaxed);
+            let violations = &struck.closing.violations;
+            failed.fetch_add(usize::from(!violations.is_empty()), Ordering::Relaxed);
+            for violation in violations {
+                println!("--script {} --at {point}: BROKEN {violation}", script.name);
+            }
         }
-        failed += 1;
-        for violation in &struck.closing.violations {
-            println!("--script {} --at {point}: BROKEN {violation}", script.name);
+    };
+    std::thread::scope(|scope| {
+        for first in 0..arguments.threads.max(1) {
+            scope.spawn(move || share(first));
         }
-        if !arguments.keep_going {
-            break;
-        }
-    }
-    (reached, failed)
+    });
+    (reached.into_inner(), failed.into_inner())
 }
 
 // ---- what is said ----

@@ -219,6 +219,10 @@ impl World {
 
     /// Damage stays with a minority of the voters, for the whole run.
     fn flip(&mut self, node: usize) -> bool {
+        if !self.shape.groups.is_empty() {
+            // A minority of them may be a quorum there.
+            return false;
+        }
         let voters = self.shape.voters;
         let damaged = self.nodes.iter().filter(|node| node.is_damaged && node.is_voter).count();
         let one_more = usize::from(self.nodes[node].is_voter && !self.nodes[node].is_damaged);

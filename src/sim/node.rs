@@ -229,7 +229,9 @@ impl Node {
             "/data/myid" => Ok(self.sid.0.to_string().into_bytes()),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
-        let (config, _) = Config::load("/zoo.cfg", &JvmFlags::none(), &read)
+        let flag = format!("-Djute.maxbuffer={}", self.shape.frame_bytes_max);
+        let flags = JvmFlags::from_variables(Some(&flag), None);
+        let (config, _) = Config::load("/zoo.cfg", &flags, &read)
             .expect("the simulator's configuration can be read");
         let mut options = resolve(&config, self.seed ^ self.life_number)
             .unwrap_or_else(|e| panic!("the simulator's configuration: {e:?}"));
@@ -319,6 +321,17 @@ fn configuration(index: usize, shape: &Shape) -> Vec<u8> {
          snapCount={}\nmaxClientCnxns=0\nadmin.enableServer=false\n",
         shape.tick_ms, shape.init_limit, shape.sync_limit, shape.snap_count,
     );
+    if shape.voters == 1 {
+        text.push_str("standaloneEnabled=false\n");
+    }
+    for (voter, (group, weight)) in shape.groups.iter().enumerate() {
+        writeln!(text, "weight.{}={weight}", voter + 1).expect("a string takes everything");
+        let of_group = shape.groups.iter().enumerate().filter(|(_, other)| other.0 == *group);
+        let sids: Vec<String> = of_group.map(|(voter, _)| (voter + 1).to_string()).collect();
+        if sids[0] == (voter + 1).to_string() {
+            writeln!(text, "group.{group}={}", sids.join(":")).expect("as above");
+        }
+    }
     if index >= shape.voters {
         text.push_str("peerType=observer\n");
     }

@@ -1,14 +1,16 @@
 //! One run: faults, then healing, then everybody must agree, then all power goes and they must
 //! agree again; then the clients' histories are judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{self, Violation};
 use super::client::Client;
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
+use super::wire::Port;
 use super::world::{Teller, What};
-use super::{Shape, World};
+use super::{Rng, Shape, World};
+use crate::types::Sid;
 use crate::zab::Role;
 
 const MS: u64 = 1_000_000;
@@ -41,6 +43,8 @@ pub struct Closing {
     pub injected: BTreeMap<Fault, u64>,
     /// Each of them, by its kind and its number.
     pub struck: Vec<(Fault, u64)>,
+    /// How often learners were synchronized by DIFF, TRUNC and SNAP.
+    pub syncs: BTreeMap<&'static str, u64>,
     /// Requests of the client that asked most.
     pub requests: u64,
     pub violations: Vec<Violation>,
@@ -73,9 +77,14 @@ impl World {
     /// What follows the faults.
     pub(super) fn finish(mut self, seed: u64) -> Closing {
         self.heal();
-        self.converge("behind the faults");
+        let away = self.send_away();
+        if !away.is_empty() {
+            self.converge("behind the faults, with some away", &away);
+            self.call_back();
+        }
+        self.converge("behind the faults", &BTreeSet::new());
         self.blackout();
-        self.converge("behind a restart of all");
+        self.converge("behind a restart of all", &BTreeSet::new());
         if self.violations.is_empty() {
             self.check_end();
             self.judge();
@@ -103,6 +112,48 @@ impl World {
         }
     }
 
+    /// Some servers stay broken for now, down or cut off, as far as a quorum is left.
+    fn send_away(&mut self) -> BTreeSet<usize> {
+        let mut rng = Rng::new(self.seed ^ 0x4157_4159);
+        let is_damaged = self.nodes.iter().any(|node| node.is_damaged);
+        if is_damaged || self.shape.away_percent == 0 || !self.violations.is_empty() {
+            return BTreeSet::new();
+        }
+        let mut core: BTreeSet<usize> = (0..self.nodes.len()).collect();
+        for _ in 0..self.nodes.len() {
+            let node = rng.below(self.nodes.len());
+            let left: BTreeSet<Sid> =
+                core.iter().filter(|it| **it != node).map(|it| self.nodes[*it].sid).collect();
+            if self.membership.is_quorum(&left) && rng.below(100) < self.shape.away_percent {
+                core.remove(&node);
+            }
+        }
+        let away: BTreeSet<usize> = (0..self.nodes.len()).filter(|it| !core.contains(it)).collect();
+        for node in &away {
+            self.tell(|| format!("{} stays away", node + 1));
+            if rng.one_in(2) {
+                self.held.insert(*node);
+                self.crash(*node, true);
+                continue;
+            }
+            for other in (0..self.nodes.len()).filter(|other| other != node) {
+                for port in [Port::Election, Port::Quorum] {
+                    self.wire.cuts.extend([(port, *node, other), (port, other, *node)]);
+                }
+            }
+        }
+        away
+    }
+
+    /// Everybody is back.
+    fn call_back(&mut self) {
+        self.tell(|| "all are back".to_owned());
+        self.wire.cuts.clear();
+        for node in std::mem::take(&mut self.held) {
+            self.at(MS, What::Start(node));
+        }
+    }
+
     /// Everybody loses power.
     fn blackout(&mut self) {
         if self.violations.is_empty() {
@@ -112,11 +163,11 @@ impl World {
         }
     }
 
-    /// Everybody must come to serve the same state, within a generous time.
-    fn converge(&mut self, when: &str) {
+    /// All but those who are away must come to serve the same state, within a generous time.
+    fn converge(&mut self, when: &str, away: &BTreeSet<usize>) {
         let limit_ms = self.shape.tick_ms * self.shape.init_limit;
         let end_ns = self.now_ns + (10 * limit_ms + 60_000) * MS;
-        while self.violations.is_empty() && !self.is_settled() {
+        while self.violations.is_empty() && !self.is_settled(away) {
             if self.now_ns >= end_ns {
                 let what = format!("no agreement {when}: {}", self.describe());
                 self.violations.push(Violation { check: "converge", what });
@@ -128,10 +179,13 @@ impl World {
     }
 
     /// One leader, everybody serves what it serves, nothing is on its way.
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, away: &BTreeSet<usize>) -> bool {
         let mut states = Vec::new();
         let mut leaders = 0;
-        for node in &self.nodes {
+        for (index, node) in self.nodes.iter().enumerate() {
+            if away.contains(&index) {
+                continue;
+            }
             let Some(life) = &node.life else { return false };
             match node.role {
                 Role::Leading { .. } => leaders += 1,
@@ -191,6 +245,7 @@ impl World {
             answered,
             injected: self.injected,
             struck: self.struck,
+            syncs: self.syncs,
             requests: self.clients.iter().map(Client::requests).max().unwrap_or(0),
             violations: self.violations,
         }

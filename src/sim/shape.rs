@@ -33,11 +33,18 @@ pub struct Faults {
     pub aim_percent: usize,
 }
 
+/// jute.maxbuffer unless it is drawn smaller, bytes.
+const FRAME_BYTES_MAX: usize = 1_048_575;
+
 /// A run's parameters.
 #[derive(Debug, Clone)]
 pub struct Shape {
     pub voters: usize,
     pub observers: usize,
+    /// The group and the weight of each voter; empty: the majority decides.
+    pub groups: Vec<(usize, u64)>,
+    /// A client's request may be so long, bytes; longer ones end its connection.
+    pub frame_bytes_max: usize,
     pub tick_ms: u64,
     pub init_limit: u64,
     pub sync_limit: u64,
@@ -67,6 +74,8 @@ pub struct Shape {
     pub requests_max: u64,
     /// A process that has ended begins again after so long at most, ms.
     pub down_ms: u64,
+    /// When faults end, so many percent of what may stay away do so, and the others must agree.
+    pub away_percent: usize,
     /// How long faults go on, ms.
     pub safety_ms: u64,
 }
@@ -95,6 +104,8 @@ impl Shape {
         Shape {
             voters: 3,
             observers: 0,
+            groups: Vec::new(),
+            frame_bytes_max: FRAME_BYTES_MAX,
             tick_ms: 100,
             init_limit: 10,
             sync_limit: 4,
@@ -115,6 +126,7 @@ impl Shape {
             skipped: BTreeSet::new(),
             requests_max: u64::MAX,
             down_ms: 300,
+            away_percent: 0,
             safety_ms: 0,
         }
     }
@@ -124,9 +136,13 @@ impl Shape {
         let mut rng = Rng::new(seed ^ 0x5348_4150_4500_0001);
         let tick_ms = [50, 100, 200, 500, 2_000][rng.below(5)];
         let safety_ms = 20_000 + rng.below(20) as u64 * 2_000;
+        let voters = [3, 3, 3, 3, 5, 5, 7, 1][rng.below(8)];
         Shape {
-            voters: [3, 3, 3, 3, 5, 5, 7, 1][rng.below(8)].max(3),
+            voters,
             observers: [0, 0, 0, 1, 1, 2][rng.below(6)],
+            groups: groups(&mut rng, voters),
+            frame_bytes_max: [FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX, 1_000]
+                [rng.below(4)],
             tick_ms,
             init_limit: 5 + rng.below(6) as u64,
             sync_limit: 2 + rng.below(6) as u64,
@@ -147,8 +163,22 @@ impl Shape {
             skipped: BTreeSet::new(),
             requests_max: u64::MAX,
             down_ms: 4_000,
+            away_percent: [0, 100][rng.below(2)],
             safety_ms,
         }
+    }
+}
+
+/// In one seed of ten quorums are made of groups and weights.
+fn groups(rng: &mut Rng, voters: usize) -> Vec<(usize, u64)> {
+    let is_on = rng.one_in(10) && voters > 1;
+    let count = 1 + rng.below(3);
+    let drawn = (0..voters).map(|voter| (1 + voter % count, 1 + rng.below(3) as u64));
+    let drawn: Vec<_> = drawn.collect();
+    if is_on {
+        drawn
+    } else {
+        Vec::new()
     }
 }
 

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use bytes::Bytes;
+use jute::quorum::PacketType;
 
 use super::check::{self, Act, Check, Committed, NodeView, Note, Violation, WorldView};
 use super::client::{Client, Wish};
@@ -89,7 +90,7 @@ pub struct World {
     timing: Rng,
     pub is_healed: bool,
     pub committed: Committed,
-    membership: Membership,
+    pub(super) membership: Membership,
     checks: Vec<Box<dyn Check>>,
     pub history: History,
     conn_numbers: u32,
@@ -100,6 +101,8 @@ pub struct World {
     pub injected: BTreeMap<Fault, u64>,
     /// Each fault that was injected, by its kind and its number.
     pub(super) struck: Vec<(Fault, u64)>,
+    /// How often learners were synchronized in which way.
+    pub(super) syncs: BTreeMap<&'static str, u64>,
     teller: Option<Teller>,
 }
 
@@ -138,6 +141,7 @@ impl World {
             events: 0,
             injected: BTreeMap::new(),
             struck: Vec::new(),
+            syncs: BTreeMap::new(),
             teller: None,
         };
         for node in 0..world.nodes.len() {
@@ -237,6 +241,8 @@ impl World {
             What::Sweep => self.sweep(),
             What::Purge(node) => self.purge(node),
             What::Fault(fault, number) => self.strike(fault, number),
+            // Who is cut off behind the faults stays so.
+            What::Heal(_) if self.is_healed => {}
             What::Heal(cuts) => {
                 for cut in cuts {
                     self.wire.cuts.remove(&cut);
@@ -263,7 +269,15 @@ impl World {
             let Some(end) = links.and_then(|links| links.get(link)) else { return };
             let (to, dialled) = (Sid(end.to as i64 + 1), end.dialled);
             self.trace = fold(self.trace, packets);
-            note.act = Act::Says { to, dialled, packets: check::read_again(packets) };
+            let packets = check::read_again(packets);
+            for packet in &packets {
+                match packet.kind {
+                    Some(PacketType::Diff) => *self.syncs.entry("DIFF").or_default() += 1,
+                    Some(PacketType::Trunc) => *self.syncs.entry("TRUNC").or_default() += 1,
+                    _ => {}
+                }
+            }
+            note.act = Act::Says { to, dialled, packets };
         }
         match &note.act {
             Act::Role { role, .. } => {

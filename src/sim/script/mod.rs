@@ -76,22 +76,14 @@ pub struct Struck {
     pub closing: Closing,
 }
 
-/// Runs a script without a crash.
-///
-/// # Errors
-/// It does not run well even so.
-pub fn points(script: &Script) -> Result<Vec<CrashPoint>, Box<Closing>> {
-    let mut world = world(script, None);
+/// Runs a script without a crash, and answers which points it has.
+pub fn survey(script: &Script, teller: Option<Teller>) -> (Vec<CrashPoint>, Closing) {
+    let mut world = world(script, teller);
     world.perform(&script.steps);
-    let points = world.points_met();
-    let closing = world.finish(SEED);
-    match closing.violations.is_empty() {
-        true => Ok(points),
-        false => Err(Box::new(closing)),
-    }
+    (world.points_met(), world.finish(SEED))
 }
 
-/// Runs a script and ends a server at a point of [`points`].
+/// Runs a script and ends a server at a point that [`survey`] has found.
 pub fn strike(script: &Script, point: CrashPoint, teller: Option<Teller>) -> Struck {
     let mut world = world(script, teller);
     world.aim(point);

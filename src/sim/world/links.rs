@@ -315,6 +315,7 @@ impl World {
                 let path = path.ok_or_else(|| io::Error::other("it was not finished"))?;
                 end.bulk = Some(Bulk::Body(BodyReader::open(&disk, &path)?));
                 end.outgoing.pop_front();
+                *self.syncs.entry("SNAP").or_default() += 1;
                 let snap = QuorumPacket::new(PacketType::Snap, zxid.0, None);
                 Ok(Stretch::More(snap.to_bytes().into()))
             }
