@@ -141,7 +141,7 @@ impl Shape {
             voters,
             observers: [0, 0, 0, 1, 1, 2][rng.below(6)],
             groups: groups(&mut rng, voters),
-            frame_bytes_max: [FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX, 1_000]
+            frame_bytes_max: [FRAME_BYTES_MAX, FRAME_BYTES_MAX, FRAME_BYTES_MAX, 2_000]
                 [rng.below(4)],
             tick_ms,
             init_limit: 5 + rng.below(6) as u64,

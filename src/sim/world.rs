@@ -285,7 +285,8 @@ impl World {
                 let (role, sid) = (*role, node + 1);
                 self.tell(|| format!("{sid} is {role:?}"));
             }
-            Act::Starts { .. } | Act::Ends => self.nodes[node].role = Role::Looking,
+            // One that is a quorum alone leads before its first step is over.
+            Act::Ends => self.nodes[node].role = Role::Looking,
             _ => {}
         }
         self.trace = fold(self.trace, &note.durable.last.0.to_le_bytes());

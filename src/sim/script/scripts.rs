@@ -140,7 +140,15 @@ fn restarts() -> Vec<Form> {
 /// A member was away and gets what it has missed: DIFF with a short log, SNAP with a rolling one.
 fn catching_up() -> Vec<Form> {
     use Step::{Ask, Purge, Restart, Say, Settle, Start, Stop};
-    let missed = |count| vec![Settle, Stop(Follower), Ask(0, Leader, many("/a", count))];
+    let missed = |count| {
+        vec![
+            Settle,
+            Ask(0, Leader, few("/z")),
+            Settle,
+            Stop(Follower),
+            Ask(0, Leader, many("/a", count)),
+        ]
+    };
     let then = |count, more: Vec<Step>| missed(count).into_iter().chain(more).collect::<Vec<_>>();
     vec![
         form!("diff", [4, 0], then(3, vec![Start, Settle])),
@@ -173,7 +181,7 @@ fn cuts() -> Vec<Form> {
     let then = |count, more: Vec<Step>| alone(count).into_iter().chain(more).collect::<Vec<_>>();
     vec![
         form!("trunc", [4, 0], then(3, vec![Mend, Settle])),
-        form!("trunc-far", [3, 0], then(3, vec![Ask(1, Leader, many("/b", 4)), Mend, Settle])),
+        form!("forget-far", [3, 0], then(3, vec![Ask(1, Leader, many("/b", 4)), Mend, Settle])),
         form!("trunc-restart", [3, 0], then(3, vec![Restart(Absent), Mend, Settle])),
         form!(
             "cut-follower",
@@ -190,7 +198,15 @@ fn observers() -> Vec<Form> {
         form!(
             "observer-joins",
             [4, 1],
-            vec![Settle, Stop(Observer), Ask(0, Leader, few("/a")), Start, Settle]
+            vec![
+                Settle,
+                Ask(0, Leader, few("/z")),
+                Settle,
+                Stop(Observer),
+                Ask(0, Leader, few("/a")),
+                Start,
+                Settle,
+            ]
         ),
         form!("observer-writes", [4, 1], vec![Settle, Ask(0, Observer, deeds("/a")), Settle]),
     ]

@@ -119,7 +119,11 @@ impl World {
         match parting {
             Parting::Lost => return self.break_stream(stream),
             Parting::Behind => self.send(stream, end, Piece::Fin, 0),
-            Parting::Silent => {}
+            Parting::Silent => {
+                // What the sockets do about a transfer that has stopped.
+                let stall_ms = 2 * self.shape.tick_ms * self.shape.init_limit;
+                self.at(stall_ms * MS, What::Broken { stream, end: 1 - end });
+            }
         }
         self.wire.leave(stream, end);
     }
