@@ -34,6 +34,20 @@ fn more_seeds_keep_all_promises() {
     }
 }
 
+/// More disks are damaged than anybody can bear: nobody has to serve, and nobody may lie.
+#[test]
+fn damaged_disks_make_nobody_lie() {
+    for seed in FIRST..FIRST + 4 {
+        let closing = run(seed, Options { over_damage: true, ..Options::default() });
+        let broken: Vec<String> = closing.violations.iter().map(ToString::to_string).collect();
+        assert!(
+            broken.is_empty(),
+            "`oxkeeper-sim --over-damage --seed {seed:#x}` shows it again:\n{}",
+            broken.join("\n")
+        );
+    }
+}
+
 #[test]
 fn a_seed_says_everything() {
     for seed in [3, 7, 11] {

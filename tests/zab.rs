@@ -34,7 +34,8 @@ stories! {
     discovery epoch_promised_before sync_table sync_under_load
     leader_with_one_follower follower batches
     learner_trunc learner_trunc_unknown learner_snap
-    observer observers_of_a_leader
+    observer observers_of_a_leader observer_master observer_of_a_follower
+    leader_without_an_epoch oracle
     follower_refuses same_server_again
     silence slow_follower quorum_loss reelection sync_between_commits
     snapshot_backlog

@@ -206,6 +206,7 @@ fn the_runs_have_seen_what_is_rare() {
         "DIFF from the log on disk",
         "TRUNC to an unknown zxid",
         "a stranger learnt everything anew",
+        "an observer learnt from a follower",
     ] {
         assert!(seen.contains_key(what), "never {what}; only {seen:?}");
     }

@@ -23,12 +23,15 @@ public class LeaderElection {
                     CuratorFrameworkFactory.newClient(
                             System.getenv("ZK_HOSTPORT"), new ExponentialBackoffRetry(100, 5));
             client.start();
+            client.createContainers("/examples/election");
             LeaderLatch latch = new LeaderLatch(client, "/examples/election", name);
             latch.start();
             clients.add(client);
             programs.add(latch);
-            // The first to come leads; the others wait their turn.
-            programs.get(0).await(15, TimeUnit.SECONDS);
+            // A latch joins in the background. Who is known to have joined first leads first.
+            while (latch.getParticipants().size() < programs.size()) {
+                Thread.sleep(10);
+            }
         }
         for (int turn = 0; turn < programs.size(); turn++) {
             LeaderLatch leader = programs.get(turn);

@@ -10,8 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from ensemble import PORTS
-from servers import BINARY, CannotRun, four_letter_word
+from servers import BINARY, PORTS, CannotRun, four_letter_word
 from session import Session, tree, tree_difference
 from wire import create, exists, sync
 

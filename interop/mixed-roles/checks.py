@@ -208,8 +208,9 @@ def await_gone(ensemble, paths, wait_s, what):
                 time.sleep(0.05)
 
 
-def sessions_move(ensemble):
-    """A session goes from member to member with its password and its ephemeral."""
+def sessions_move(ensemble, told_of_moves=True):
+    """A session goes from member to member with its password and its ephemeral. What its former
+    connection still sends is refused, where somebody is `told_of_moves`."""
     members = list(ensemble)
     for member, other in zip(members, members[1:] + members[:1]):
         path = f"{by(member)}/moved"
@@ -223,7 +224,10 @@ def sessions_move(ensemble):
         new = patiently_moved(old, other)
         assert (new.id, new.password) == (old.id, old.password), "another session came back"
         new.must(set_data(path, b"moved"))
-        stale_write(old, member, path)
+        if told_of_moves:
+            stale_write(old, member, path)
+        else:
+            old.drop()
         back = patiently_moved(new, member)
         back.must(set_data(path, b"back"))
         new.drop()
@@ -275,6 +279,8 @@ def expiry(ensemble):
         gone[f"{by(member)}/silent"] = time.monotonic()
         quiet.must(create(f"{by(member)}/silent", flags=EPHEMERAL))
         ping_all(lively)
+    # Whoever is asked below has all of it now.
+    lively[0].must(sync("/"))
     left, deadline = set(gone), time.monotonic() + EXPIRY_S
     while left and time.monotonic() < deadline:
         ping_all(lively)

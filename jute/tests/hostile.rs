@@ -6,10 +6,10 @@
 
 #[path = "golden/captured.rs"]
 mod captured;
+#[path = "hostile/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use counting::memory_of;
 use jute::fuzzing;
 
 /// Damaged inputs for each captured one.
@@ -21,46 +21,6 @@ const DECODED_PER_BYTE_MAX: usize = 16;
 const BODY_PER_BYTE_MAX: usize = 2 * DECODED_PER_BYTE_MAX;
 /// What a body may hold whatever its input.
 const BODY_CONSTANT: usize = 4_096;
-
-/// Counts what this thread holds and the most that it has held.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-fn held(change: impl Fn(usize) -> usize) {
-    // Threads that are ending have no counter any more; nobody asks for theirs.
-    let _ = HELD.try_with(|cell| {
-        let (now, most) = cell.get();
-        let now = change(now);
-        cell.set((now, most.max(now)));
-    });
-}
-
-// SAFETY: everything is handed to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        held(|now| now.wrapping_add(layout.size()));
-        System.alloc(layout)
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        held(|now| now.wrapping_sub(layout.size()));
-        System.dealloc(memory, layout);
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The most bytes that `run` held at once.
-fn memory_of(run: impl FnOnce()) -> usize {
-    let (before, _) = HELD.get();
-    HELD.set((before, before));
-    run();
-    HELD.get().1 - before
-}
 
 /// Marsaglia's xorshift64*.
 struct Random(u64);

@@ -29,6 +29,9 @@ struct Arguments {
     /// Runs each seed twice and compares.
     #[arg(long)]
     doublecheck: bool,
+    /// Damages any disks, and all of them: servers may refuse then, but not lie.
+    #[arg(long)]
+    over_damage: bool,
     /// Goes on behind a broken invariant.
     #[arg(long)]
     keep_going: bool,
@@ -99,14 +102,17 @@ fn main() -> ExitCode {
 
 fn seeds(arguments: &Arguments) -> bool {
     let began = Instant::now();
-    let less = less(arguments);
     let mut sum = Sum::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        let shape = || Some(less.shape(seed));
-        let teller = teller(arguments, arguments.seeds == 1);
-        let closing = run(seed, Options { teller, shape: shape() });
+        let options = |teller| Options {
+            teller,
+            less: less(arguments),
+            over_damage: arguments.over_damage,
+            ..Options::default()
+        };
+        let closing = run(seed, options(teller(arguments, arguments.seeds == 1)));
         if arguments.doublecheck {
-            let again = run(seed, Options { teller: None, shape: shape() });
+            let again = run(seed, options(None));
             if again.trace != closing.trace {
                 println!("seed {seed:#x}: two runs differ: {:x} {:x}", closing.trace, again.trace);
                 sum.failed += 1;
@@ -137,7 +143,9 @@ fn less(arguments: &Arguments) -> Less {
 /// Shrinks a seed that fails; says so if it does not.
 fn find_least(arguments: &Arguments) -> bool {
     let seed = arguments.seed;
-    let once = |less: &Less| run(seed, Options { teller: None, shape: Some(less.shape(seed)) });
+    let over_damage = arguments.over_damage;
+    let once =
+        |less: &Less| run(seed, Options { less: less.clone(), over_damage, ..Options::default() });
     let first = once(&less(arguments));
     let Some(check) = first.violations.first().map(|violation| violation.check) else {
         println!("seed {seed:#x} does not fail");

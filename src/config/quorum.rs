@@ -25,7 +25,7 @@ pub struct ElectionTimes {
     pub max_wait_ms: i32,
     /// `observer.election.DelayMs`: an observer that lost its leader waits up to so long.
     pub observer_delay_ms: i64,
-    /// `leader.maxTimeToWaitForEpoch`; `None` is the join limit.
+    /// `leader.maxTimeToWaitForEpoch`; `None` (-1) is only the join limit.
     pub epoch_wait_ms: Option<i32>,
 }
 
@@ -75,7 +75,8 @@ impl Quorum {
                 min_wait_ms: reader.int("fastleader.minNotificationInterval")?,
                 max_wait_ms: reader.int("fastleader.maxNotificationInterval")?,
                 observer_delay_ms: reader.long("observer.election.DelayMs")?,
-                epoch_wait_ms: positive(reader.int("leader.maxTimeToWaitForEpoch")?),
+                epoch_wait_ms: Some(reader.int("leader.maxTimeToWaitForEpoch")?)
+                    .filter(|&ms| ms >= 0),
             },
             links: Links {
                 tcp_keep_alive: reader.switch("tcpKeepAlive")?,

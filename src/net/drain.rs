@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jute::OpCode;
 
 use super::conn::{Conn, Phase};
-use super::requests::{self, Answer, Desk, LENGTH_BYTES};
+use super::requests::{self, Answer, LENGTH_BYTES};
 use super::words::WatchReport;
 use super::worker::Worker;
 use super::{handshake, WorkerMail};
@@ -25,6 +25,7 @@ impl Worker {
     /// the dirty list.
     pub(super) fn drain(self: &Rc<Self>, replica: &Replica, now: Now) {
         let mut answered = Vec::new();
+        self.shown.set(self.shared.last_applied());
         for mail in self.shared.inboxes[self.index].take() {
             match mail {
                 WorkerMail::Effects { fired, effects } => {
@@ -179,20 +180,7 @@ impl Worker {
     /// Whatever waited for the replies that a connection has had goes on.
     fn let_go(&self, replica: &Replica, conn: &Rc<Conn>, now: Now) {
         let mut state = conn.state.borrow_mut();
-        let mut watches = self.watches.borrow_mut();
-        let mut asks = self.asks.borrow_mut();
-        let mut tally = self.tally.borrow_mut();
-        let mut desk = Desk {
-            shared: &self.shared,
-            replica: Some(replica),
-            watches: &mut watches,
-            asks: &mut asks,
-            tally: &mut tally,
-            in_pipeline: &self.in_pipeline,
-            serving: self.serving(),
-            now,
-        };
-        requests::unpark(&mut desk, conn, &mut state);
+        self.at_desk(Some(replica), now, |desk| requests::unpark(desk, conn, &mut state));
         if state.stalled {
             conn.signal();
         }

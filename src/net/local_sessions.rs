@@ -127,8 +127,7 @@ pub(super) fn upgrade_for(desk: &mut Desk<'_>, slot: &Arc<SessionSlot>, op: OpCo
 /// closeSession of a local session. Whatever it has asked before is answered.
 pub(super) fn close(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, id: SessionId, xid: i32) {
     desk.shared.local_sessions.with(desk.now.mono_ms, |table| table.remove(id));
-    let zxid = desk.shared.last_applied();
-    reply::header_only(&mut state.out, xid, zxid, ErrorCode::Ok);
+    reply::header_only(&mut state.out, xid, desk.shown, ErrorCode::Ok);
     requests::aside(desk, conn);
     state.close();
 }

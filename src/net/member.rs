@@ -17,6 +17,8 @@ pub struct MemberView {
     pub quorum_size: usize,
     /// Whom an observer gets its transactions from.
     pub observer_master: Option<Sid>,
+    /// The observers that are up to date with this follower, if it serves any.
+    pub own_observers: Option<usize>,
     /// What only a leader knows.
     pub leader: LeaderView,
 }

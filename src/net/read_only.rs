@@ -50,8 +50,7 @@ pub(super) fn refuse(desk: &mut Desk<'_>, conn: &Conn, state: &mut State, xid: i
     if !slot.touch(desk.now.mono_ms) {
         return;
     }
-    let zxid = desk.shared.last_applied();
-    reply::header_only(&mut state.out, xid, zxid, ErrorCode::NotReadOnly);
+    reply::header_only(&mut state.out, xid, desk.shown, ErrorCode::NotReadOnly);
     requests::aside(desk, conn);
 }
 

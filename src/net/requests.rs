@@ -37,6 +37,8 @@ pub(super) struct Desk<'a> {
     pub tally: &'a mut Tally,
     pub in_pipeline: &'a InPipeline,
     pub serving: Serving,
+    /// The last zxid that a reply may show which is made without the replica.
+    pub shown: Zxid,
     pub now: Now,
 }
 
@@ -125,7 +127,7 @@ fn request(
     slot.touch(desk.now.mono_ms);
     let received_ms = conn.last_read_ms.get();
     if has_waited_too_long(desk, op, received_ms) {
-        let zxid = desk.shared.last_applied();
+        let zxid = desk.shown;
         reply::header_only(&mut state.out, xid, zxid, ErrorCode::ThrottledOp);
         desk.shared.metrics.throttled_ops.add(1);
         conn.stats.packets_sent(1);
@@ -213,10 +215,10 @@ fn run(
         }
         None => {
             assert!(op == OpCode::Ping, "only a ping is answered without the replica");
-            finalize::ping(desk.shared.last_applied(), &mut state.out);
+            finalize::ping(desk.shown, &mut state.out);
         }
     }
-    let zxid = desk.shared.last_applied();
+    let zxid = desk.shown;
     sent(desk.tally, conn, op, &state.out.as_slice()[start..]);
     let latency_ms = Answer { op: Some(op), xid, zxid, received_ms }.note(conn, desk.now);
     desk.tally.read_answered(latency_ms);

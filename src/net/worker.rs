@@ -26,7 +26,8 @@ use crate::limits;
 use crate::metrics::Tally;
 use crate::pipeline::Ask;
 use crate::session::next_tick;
-use crate::types::{ConnId, Now};
+use crate::tree::Replica;
+use crate::types::{ConnId, Now, Zxid};
 use crate::watch::WatchTable;
 
 /// A worker's state. Everything runs on one thread; borrows never reach over an await.
@@ -39,6 +40,10 @@ pub(super) struct Worker {
     pub in_pipeline: InPipeline,
     /// What the server is, as far as this worker has heard.
     serving: Cell<Serving>,
+    /// The last zxid whose events and replies have left the inbox: whatever is answered in between
+    /// shows this one. A client that has seen a zxid asks for no events up to it when it sets its
+    /// watches again.
+    pub(super) shown: Cell<Zxid>,
     /// The term whose asks it hands over.
     term: Cell<Term>,
     /// Connections with smaller serials belong to terms that are over.
@@ -70,6 +75,7 @@ impl Worker {
             tally: RefCell::default(),
             in_pipeline: InPipeline::default(),
             serving: Cell::default(),
+            shown: Cell::new(Zxid::ZERO),
             term: Cell::default(),
             first_serial: Cell::new(1),
             conns: RefCell::new(BTreeMap::new()),
@@ -333,6 +339,26 @@ impl Worker {
         self.after_turn();
     }
 
+    /// Lends what the handling of requests needs. `replica`: when the shared lock is held.
+    pub(super) fn at_desk<R>(
+        &self,
+        replica: Option<&Replica>,
+        now: Now,
+        work: impl FnOnce(&mut Desk<'_>) -> R,
+    ) -> R {
+        work(&mut Desk {
+            shared: &self.shared,
+            replica,
+            watches: &mut self.watches.borrow_mut(),
+            asks: &mut self.asks.borrow_mut(),
+            tally: &mut self.tally.borrow_mut(),
+            in_pipeline: &self.in_pipeline,
+            serving: self.serving(),
+            shown: self.shown.get(),
+            now,
+        })
+    }
+
     /// Deals with whole frames at the front of `input`; says how many bytes that took. Holds the
     /// shared lock only for reads, and never for more than a bounded stretch of them.
     fn consume(self: &Rc<Self>, conn: &Rc<Conn>, input: &[u8], now: Now) -> usize {
@@ -346,20 +372,9 @@ impl Worker {
             }
             let stop = {
                 let mut state = conn.state.borrow_mut();
-                let mut watches = self.watches.borrow_mut();
-                let mut asks = self.asks.borrow_mut();
-                let mut tally = self.tally.borrow_mut();
-                let mut desk = Desk {
-                    shared: &self.shared,
-                    replica: guard.as_deref(),
-                    watches: &mut watches,
-                    asks: &mut asks,
-                    tally: &mut tally,
-                    in_pipeline: &self.in_pipeline,
-                    serving: self.serving(),
-                    now,
-                };
-                self.stretch(&mut desk, conn, &mut state, input, &mut used)
+                self.at_desk(guard.as_deref(), now, |desk| {
+                    self.stretch(desk, conn, &mut state, input, &mut used)
+                })
             };
             self.mark_dirty(conn);
             match stop {

@@ -8,7 +8,7 @@
 //! The leader makes exactly one transaction of each REQUEST, in their order, so the oldest pending
 //! write is the only one that a transaction can belong to (Apache's `CommitProcessor`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +32,8 @@ pub(super) struct Learner {
     resuming: VecDeque<Resuming>,
     /// When the leader was told last which sessions were heard of.
     told_ms: i64,
+    /// The sessions that observers have heard of since then, with their timeouts, ms.
+    relayed: BTreeMap<SessionId, i32>,
 }
 
 /// What waits for the leader, or behind something that does.
@@ -70,6 +72,7 @@ impl Learner {
             pending: VecDeque::new(),
             resuming: VecDeque::new(),
             told_ms: now.mono_ms,
+            relayed: BTreeMap::new(),
         }
     }
 
@@ -182,6 +185,9 @@ impl Learner {
         let since_ms = self.told_ms;
         self.told_ms = now.mono_ms;
         let mut touched = Touched::default();
+        for (id, timeout_ms) in std::mem::take(&mut self.relayed) {
+            touched.sessions.push(SessionTimeout { session_id: id.0, timeout_ms });
+        }
         self.slots.retain(|id, slot| {
             let heard = slot.heard_ms().is_some_and(|heard_ms| heard_ms >= since_ms);
             if heard {
@@ -191,7 +197,13 @@ impl Learner {
             heard || slot.conn().is_some()
         });
         touched.sessions.sort_unstable_by_key(|session| session.session_id);
+        touched.sessions.dedup_by_key(|session| session.session_id);
         touched.to_bytes()
+    }
+
+    /// An observer has heard of a session: the leader hears of it with the next PING.
+    pub fn relay_touch(&mut self, session: SessionId, timeout_ms: i32) {
+        self.relayed.insert(session, timeout_ms);
     }
 
     /// Requests that wait for the leader.

@@ -1,7 +1,5 @@
 //! A peer as a member of an ensemble: what zab puts out is done here, or passed on.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use jute::quorum::{ForwardedRequest, PacketType, Revalidated, SessionTimeout, Touched};
 use jute::{Decode, Encode, ErrorCode, OpCode};
@@ -70,16 +68,19 @@ impl Peer {
         let (Duty::Learner(learner), Some(zab)) = (&mut self.duty, &mut self.zab) else { return };
         match ask {
             Ask::Write(request) => {
+                let is_sync = request.op == OpCode::Sync;
                 let (packet, refused) = learner.write(request, denied);
-                if let Some(packet) = packet {
-                    zab.send_to_leader(packet);
+                match packet {
+                    Some(packet) if is_sync => zab.sync_with_leader(packet),
+                    Some(packet) => zab.send_to_leader(packet),
+                    None => {}
                 }
                 self.answer(refused.into_iter().collect());
             }
             Ask::Upgrade(slot) => zab.send_to_leader(learner.upgrade(slot)),
             Ask::Resume { session, conn, timeout_ms } => {
                 let packet = learner.resume(session, conn, timeout_ms);
-                zab.send_to_leader(packet);
+                zab.revalidate_with_leader(session, packet);
             }
         }
     }
@@ -114,12 +115,12 @@ impl Peer {
         match &mut self.duty {
             Duty::Primary(_) => self.release(Due::Agreed(last)),
             Duty::Learner(learner) => {
-                let batch = Arc::new(learner.committed(txns, now));
+                let batch = learner.committed(txns, now);
                 self.outputs.push_back(Output::Commit { batch });
             }
             // History, before anybody is served.
             Duty::None => {
-                let batch = Arc::new(history(txns));
+                let batch = history(txns);
                 self.outputs.push_back(Output::Commit { batch });
             }
         }
@@ -128,7 +129,7 @@ impl Peer {
     /// Entries that are no transactions and wait for nothing any more.
     fn answer(&mut self, entries: Vec<Entry>) {
         if !entries.is_empty() {
-            let batch = Arc::new(Batch { entries });
+            let batch = Batch { entries };
             self.outputs.push_back(Output::Commit { batch });
         }
     }
@@ -205,9 +206,12 @@ impl Peer {
     fn touched(&mut self, now: Now, packet: &Packet) -> Option<()> {
         let Some(data) = &packet.data else { return Some(()) };
         let touched = Touched::from_bytes(data).ok()?;
-        if let Duty::Primary(primary) = &mut self.duty {
-            for session in touched.sessions {
-                primary.touch(now, SessionId(session.session_id), session.timeout_ms);
+        for SessionTimeout { session_id, timeout_ms } in touched.sessions {
+            match &mut self.duty {
+                Duty::Primary(primary) => primary.touch(now, SessionId(session_id), timeout_ms),
+                // An observer's, on their way to the leader.
+                Duty::Learner(learner) => learner.relay_touch(SessionId(session_id), timeout_ms),
+                Duty::None => {}
             }
         }
         Some(())

@@ -20,6 +20,8 @@ mod member;
 mod primary;
 mod reaper;
 mod reconfig;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -83,7 +85,7 @@ pub enum Output {
     /// Make the step durable, then say `Persisted{upto}`; once for several is enough.
     Persist { step: Step, upto: Token },
     /// Apply the batch and send its effects, then say `Applied`.
-    Commit { batch: Arc<Batch> },
+    Commit { batch: Batch },
     /// The log has grown enough: roll it and take a snapshot.
     TakeSnapshot,
     /// Something for the other members: never `Persist`, `Committed`, `Role` nor what the
@@ -110,7 +112,7 @@ pub struct Peer {
     zab: Option<Box<Zab>>,
     duty: Duty,
     /// The primary's batches that are not agreed upon yet: what covers each, and the batch.
-    in_flight: VecDeque<(Due, Arc<Batch>)>,
+    in_flight: VecDeque<(Due, Batch)>,
     outputs: VecDeque<Output>,
     /// The last token given out without zab.
     last_token: Token,
@@ -342,11 +344,20 @@ impl Peer {
         }
     }
 
-    /// Lets go the batches that waited for no more than `done`.
+    /// Lets go what waited for no more than `done`. Members acknowledge transactions, not this
+    /// leader's batches: a quorum may have the first part of one. What is agreed upon must be in
+    /// the replica before anything else is done: a learner's snapshot shows it, and a leader that
+    /// goes drops what waits here.
     fn release(&mut self, done: Due) {
         while self.in_flight.front().is_some_and(|(due, _)| *due <= done) {
             let (_, batch) = self.in_flight.pop_front().expect("looked at it");
             self.outputs.push_back(Output::Commit { batch });
+        }
+        if let (Due::Agreed(upto), Some((_, batch))) = (done, self.in_flight.front_mut()) {
+            let batch = batch.split_upto(upto);
+            if !batch.is_empty() {
+                self.outputs.push_back(Output::Commit { batch });
+            }
         }
     }
 }

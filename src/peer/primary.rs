@@ -136,11 +136,11 @@ impl Primary {
     }
 
     /// What has been prepared, if anything has.
-    pub fn take_batch(&mut self) -> Option<Arc<Batch>> {
+    pub fn take_batch(&mut self) -> Option<Batch> {
         if self.batch.is_empty() {
             return None;
         }
-        Some(Arc::new(self.batch.seal()))
+        Some(self.batch.seal())
     }
 
     /// Everything up to `zxid` is in the replica.

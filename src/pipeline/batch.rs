@@ -78,6 +78,15 @@ impl Batch {
         self.records().map(|(zxid, record)| LoggedTxn { zxid, bytes: record.clone() })
     }
 
+    /// Takes out what is done once the transaction of `upto` is: that one and all in front of it,
+    /// and what behind it is no transaction and so waits for nothing else.
+    pub fn split_upto(&mut self, upto: Zxid) -> Batch {
+        let waits =
+            |entry: &Entry| matches!(entry.outcome, Outcome::Txn { zxid, .. } if zxid > upto);
+        let count = self.entries.iter().position(waits).unwrap_or(self.entries.len());
+        Batch { entries: self.entries.drain(..count).collect() }
+    }
+
     /// Bytes of all transactions.
     pub fn len_bytes(&self) -> usize {
         self.records().map(|(_, record)| record.len()).sum()
@@ -163,6 +172,24 @@ mod tests {
         assert_eq!(logged[0].bytes.as_ptr_range().end, logged[1].bytes.as_ptr(), "one buffer");
         assert_eq!((batch.entries.len(), batch.len_bytes()), (3, 8));
         assert!(builder.is_empty() && builder.seal().is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_split_behind_a_transaction_and_what_waits_for_no_more() {
+        let mut builder = BatchBuilder::default();
+        let refused = || Outcome::Refused(ErrorCode::MarshallingError);
+        encode(&mut builder, 7, 1);
+        builder.push(None, OpCode::SetData, refused());
+        encode(&mut builder, 8, 2);
+        builder.push(None, OpCode::SetData, refused());
+        let mut rest = builder.seal();
+        let zxids = |batch: &Batch| batch.records().map(|(zxid, _)| zxid.0).collect::<Vec<_>>();
+        assert!(rest.split_upto(Zxid(6)).is_empty());
+        let first = rest.split_upto(Zxid(7));
+        assert_eq!((zxids(&first), first.entries.len()), (vec![7], 2));
+        assert_eq!((zxids(&rest), rest.entries.len()), (vec![8], 2));
+        assert_eq!(rest.split_upto(Zxid(9)).entries.len(), 2);
+        assert!(rest.is_empty());
     }
 
     #[test]

@@ -180,6 +180,7 @@ impl<P: Platform> Driver<P> {
 
     fn tick(&mut self) {
         let now = P::now();
+        self.ask_oracle(now);
         if self.peer.poll_timeout().is_some_and(|at| now.mono_ms >= at) {
             let replica = self.shared.replica.read().expect("only this thread writes it");
             let (expired, changes) =
@@ -290,7 +291,9 @@ impl<P: Platform> Driver<P> {
     /// How long there is nothing to do unless something comes.
     pub fn patience(&self) -> Duration {
         let now = P::now().mono_ms;
-        let at = self.peer.poll_timeout().unwrap_or(now + IDLE_MS).min(now + IDLE_MS);
+        let oracle = self.member.as_ref().and_then(|member| member.oracle.as_ref());
+        let at = [self.peer.poll_timeout(), oracle.map(|oracle| oracle.due_ms())];
+        let at = at.into_iter().flatten().min().unwrap_or(i64::MAX).min(now + IDLE_MS);
         Duration::from_millis((at - now).max(0) as u64)
     }
 

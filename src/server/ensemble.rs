@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,8 +33,10 @@ pub struct MemberOptions {
     pub snapshot_size_factor: f64,
     /// `readonlymode.enabled`: after so long without a leader reads are served, ms.
     pub read_only_after_ms: Option<i64>,
-    /// `leaderServes`.
+    /// `leaderServes`: clients may connect to this server while it leads.
     pub leader_serves: bool,
+    /// `oraclePath`.
+    pub oracle: Option<PathBuf>,
     /// What it says whenever it begins to lead.
     pub when_leading: announce::Primary,
 }
@@ -43,7 +46,7 @@ pub struct MemberOptions {
 const READ_ONLY_AFTER_MS: i64 = 2000;
 
 /// Reads what concerns the ensemble out of a configuration that names one.
-pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
+pub(super) fn resolve(config: &Config, seed: u64) -> Result<MemberOptions, Failure> {
     let (ensemble, quorum) = (&config.ensemble, &config.quorum);
     let me = ensemble.my_id.ok_or_else(|| {
         let dir = config.data_dirs.snapshots.join("myid");
@@ -69,13 +72,14 @@ pub(super) fn resolve(config: &Config) -> Result<MemberOptions, Failure> {
     let tick_ms = i64::from(config.sessions.tick_time_ms);
     Ok(MemberOptions {
         me,
-        zab: zab_options(config, me, tick_ms),
+        zab: ZabOptions { seed, ..zab_options(config, me, tick_ms) },
         quorum_port: quorum_settings(config, me),
         election_port: election_options(config, mine, tick_ms),
         members: ensemble.members.clone(),
         snapshot_size_factor: quorum.sync.snapshot_size_factor,
         read_only_after_ms: quorum.read_only_mode.then_some(READ_ONLY_AFTER_MS.max(tick_ms)),
         leader_serves: quorum.leader_serves,
+        oracle: ensemble.oracle_path.as_ref().map(PathBuf::from),
         when_leading: announce::Primary::of(config),
     })
 }
@@ -93,6 +97,10 @@ fn zab_options(config: &Config, me: Sid, tick_ms: i64) -> ZabOptions {
         sync_limit_ticks: i64::from(ensemble.sync_limit_ticks),
         connect_limit_ticks: i64::from(ensemble.connect_limit_ticks),
         commit_log_count: quorum.sync.commit_log_count.max(0) as usize,
+        observer_masters: ensemble.observer_master_port.is_some(),
+        observer_election_delay_ms: quorum.election.observer_delay_ms,
+        observer_reconnect_delay_ms: quorum.links.observer_reconnect_delay_ms,
+        epoch_wait_ms: quorum.election.epoch_wait_ms.map(i64::from),
         sync_observer: ensemble.sync_enabled,
         snapshot_sync_forced: quorum.sync.always_snapshot,
         log_sync_enabled: quorum.sync.snapshot_size_factor >= 0.0,
@@ -181,6 +189,7 @@ fn quorum_settings(config: &Config, me: Sid) -> quorum::Settings {
     quorum::Settings {
         me,
         addresses: Arc::new(addresses),
+        observer_port: config.ensemble.observer_master_port,
         listen_on_all_ips: config.ensemble.quorum_listen_on_all_ips,
         limits: jute::Limits { max_length: buffer.saturating_add(extra) },
         leader_nodelay: links.leader_no_delay,

@@ -10,6 +10,7 @@ use super::election_port;
 use super::ensemble::{write_config, MemberOptions};
 use super::exit::{ExitCode, Failure};
 use super::member_view::ViewState;
+use super::oracle::OracleFile;
 use super::peer_files::{Intake, LogFiles, PeerSockets};
 use super::platform::{Platform, Ports, SnapshotTaker};
 use super::purge_task::{self, FilesLock};
@@ -20,7 +21,7 @@ use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
 use crate::tree::Replica;
-use crate::types::Zxid;
+use crate::types::{Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
 /// What the pipeline thread of a member owns besides.
@@ -33,6 +34,9 @@ pub struct Member<N> {
     /// Learners that wait for a snapshot of their own.
     waiting: Vec<LinkId>,
     read_only_after_ms: Option<i64>,
+    leader_serves: bool,
+    /// For one of two voters.
+    pub(super) oracle: Option<OracleFile>,
     when_leading: announce::Primary,
     /// Since when this server has had no leader, monotonic ms.
     looking_since_ms: Option<i64>,
@@ -78,6 +82,8 @@ impl Member<PeerSockets> {
         let (members, factor) = (options.members, options.snapshot_size_factor);
         let mut member = Member::new(ports, files, members, factor, options.read_only_after_ms);
         member.when_leading = options.when_leading;
+        member.leader_serves = options.leader_serves;
+        member.oracle = options.oracle.map(OracleFile::new);
         Ok(member)
     }
 }
@@ -99,6 +105,8 @@ impl<N> Member<N> {
             snapshot_size_factor,
             waiting: Vec::new(),
             read_only_after_ms,
+            leader_serves: true,
+            oracle: None,
             when_leading: announce::Primary::default(),
             looking_since_ms: None,
             view: ViewState::default(),
@@ -142,7 +150,8 @@ impl<P: Platform> Driver<P> {
 
     /// Sends, and asks the disk, as the core wants it.
     pub(super) fn wire(&mut self, output: Output) -> Result<(), DriverError> {
-        if matches!(output, Output::Listen(true) | Output::Dial { .. }) {
+        let joins = matches!(output, Output::Dial { .. } | Output::DialMaster { .. });
+        if joins || matches!(output, Output::Listen(true)) {
             self.end_read_only();
         }
         let ports = &mut self.member().ports;
@@ -150,6 +159,8 @@ impl<P: Platform> Driver<P> {
             Output::Notify { to, notification } => ports.notify(to, notification),
             Output::Listen(on) => ports.listen(on),
             Output::Dial { leader, within_ms } => ports.dial(leader, within_ms),
+            Output::DialMaster { master, within_ms } => ports.dial_master(master, within_ms),
+            Output::ListenForObservers(on) => ports.listen_for_observers(on),
             Output::Send { link, packets } => ports.send(link, packets),
             Output::SendLog { link, from, upto } => ports.send_log(link, from, upto),
             Output::Close { link } => ports.close(link),
@@ -190,6 +201,14 @@ impl<P: Platform> Driver<P> {
         Ok(())
     }
 
+    /// Lets the core know when the oracle changes its mind.
+    pub(super) fn ask_oracle(&mut self, now: Now) {
+        let oracle = self.member.as_mut().and_then(|member| member.oracle.as_mut());
+        if let Some(yes) = oracle.and_then(|oracle| oracle.ask(now.mono_ms)) {
+            self.tell_peer(now, Input::Zab(Event::OracleSays { yes }));
+        }
+    }
+
     /// The election is over: what follows may take back what the replica shows, and readers must
     /// not see that. Should it lead to nothing, the next [`Role::Looking`] begins anew.
     fn end_read_only(&mut self) {
@@ -209,7 +228,11 @@ impl<P: Platform> Driver<P> {
             Role::Looking => {}
             Role::Leading { epoch } => {
                 self.member().when_leading.begins();
-                self.shared.serve(Serving::Leader, Some(epoch));
+                if self.member().leader_serves {
+                    self.shared.serve(Serving::Leader, Some(epoch));
+                } else {
+                    tracing::info!("Leading without clients of its own (leaderServes=no)");
+                }
             }
             Role::Learning { epoch, kind, .. } => {
                 let serving = match kind {

@@ -169,6 +169,7 @@ fn view(zab: &Zab, pending_syncs: usize) -> MemberView {
         membership: committed.text.clone(),
         quorum_size: committed.voters.len(),
         observer_master,
+        own_observers: zab.serves_observers().then_some(leader.synced_observers),
         leader,
     }
 }

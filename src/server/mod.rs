@@ -14,6 +14,7 @@ mod log_format;
 pub(crate) mod member;
 mod member_view;
 pub(crate) mod options;
+mod oracle;
 mod peer_files;
 pub mod platform;
 mod purge_task;

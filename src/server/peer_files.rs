@@ -79,6 +79,14 @@ impl Ports for PeerSockets {
         self.ports.dial(leader, within_ms);
     }
 
+    fn listen_for_observers(&mut self, on: bool) {
+        self.ports.listen_for_observers(on);
+    }
+
+    fn dial_master(&mut self, master: Sid, within_ms: i64) {
+        self.ports.dial_master(master, within_ms);
+    }
+
     fn send(&mut self, link: LinkId, packets: Bytes) {
         self.ports.send(link, packets);
     }

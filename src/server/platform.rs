@@ -39,6 +39,9 @@ pub trait Ports {
     fn notify(&mut self, to: Sid, notification: Notification);
     fn listen(&mut self, on: bool);
     fn dial(&mut self, leader: Sid, within_ms: i64);
+    /// The port for observers of a follower.
+    fn listen_for_observers(&mut self, on: bool);
+    fn dial_master(&mut self, master: Sid, within_ms: i64);
     fn send(&mut self, link: LinkId, packets: Bytes);
     fn send_log(&mut self, link: LinkId, from: Zxid, upto: Zxid);
     /// Sends the snapshot of `zxid` once it is written.

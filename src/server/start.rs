@@ -141,7 +141,7 @@ pub(crate) fn resolve(config: &Config, seed: u64) -> Result<ServerOptions, Failu
         conf: conf(config),
         member: match config.role() {
             config::Role::Standalone => None,
-            config::Role::Ensemble => Some(ensemble::resolve(config)?),
+            config::Role::Ensemble => Some(ensemble::resolve(config, seed)?),
         },
     })
 }

@@ -215,13 +215,14 @@ fn peer_state(role: Role) -> Option<&'static str> {
 
 /// The gauges that only some roles have.
 fn role_gauges(gauges: &mut Gauges, shared: &Shared, role: Role) {
-    let MemberView { quorum_size, observer_master, leader, .. } = shared.member();
+    let MemberView { quorum_size, observer_master, own_observers, leader, .. } = shared.member();
     let number = |count: usize| Some(count as i64);
     if peer_state(role).is_some() {
         gauges.quorum_size = number(quorum_size);
     }
     match role {
-        Role::Standalone | Role::Follower => {}
+        Role::Standalone => {}
+        Role::Follower => gauges.synced_observers = own_observers.and_then(number),
         Role::ReadOnly => gauges.local_sessions = shared.local_sessions.len() as i64,
         Role::Observer => gauges.observer_master_id = observer_master.map(|sid| sid.0),
         Role::Leader => {

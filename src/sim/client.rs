@@ -4,6 +4,7 @@
 mod words;
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use jute::proto::{ConnectRequest, ConnectResponse, WatcherEvent};
@@ -41,7 +42,8 @@ pub enum Wish {
 pub struct Client {
     index: u32,
     rng: Rng,
-    members: usize,
+    /// Where it may connect to.
+    members: Range<usize>,
     paths: usize,
     depth: usize,
     think_ms: u64,
@@ -58,7 +60,7 @@ pub struct Client {
     conn: Option<Conn>,
     dialling_since_ns: Option<u64>,
     /// The member that it is, or was last, connected with.
-    member: usize,
+    pub member: usize,
     watches: WatchSets,
     /// It asks for nothing new any more.
     pub is_quiet: bool,
@@ -97,6 +99,22 @@ struct WatchSets {
     child: BTreeSet<String>,
 }
 
+/// The members that a client moves between. A leader knows the sessions of all observers of a
+/// follower as that follower's, with Apache's as with ours, so it can't refuse what a client has
+/// asked through one of them and left behind there. Where there are such observers, clients stay
+/// with one of them or with the voters.
+fn members_of(index: usize, shape: &Shape) -> Range<usize> {
+    let all = shape.voters + shape.observers;
+    match shape.observers {
+        1.. if shape.observer_masters && index % 2 == 1 => {
+            let observer = shape.voters + index / 2 % shape.observers;
+            observer..observer + 1
+        }
+        1.. if shape.observer_masters => 0..shape.voters,
+        _ => 0..all,
+    }
+}
+
 impl Client {
     pub fn new(index: usize, seed: u64, shape: &Shape) -> Client {
         let mut rng = Rng::new(seed ^ 0x434c_4945 ^ ((index as u64) << 32));
@@ -104,7 +122,7 @@ impl Client {
         Client {
             index: index as u32,
             rng,
-            members: shape.voters + shape.observers,
+            members: members_of(index, shape),
             paths: shape.paths,
             depth: shape.depth,
             think_ms: shape.think_ms,
@@ -167,7 +185,7 @@ impl Client {
                 return Vec::new();
             }
             self.dialling_since_ns = Some(now_ns);
-            let any = self.rng.below(self.members);
+            let any = self.members.start + self.rng.below(self.members.len());
             let node = self.home.unwrap_or(any);
             self.member = node;
             return vec![Wish::Connect { node }];

@@ -94,6 +94,7 @@ impl World {
             Fault::Flip => self.flip(node),
         };
         if struck {
+            self.disturb(0);
             *self.injected.entry(fault).or_default() += 1;
             self.struck.push((fault, number));
             self.tell(|| format!("{fault:?}:{number} at {}", node + 1));
@@ -128,6 +129,7 @@ impl World {
         let limit_ms = self.shape.tick_ms * self.shape.sync_limit;
         let ms = 1 + self.faults.below(2 * limit_ms as usize) as u64;
         self.nodes[node].paused_until_ns = self.now_ns + ms * MS;
+        self.disturb(ms * MS);
         true
     }
 
@@ -217,16 +219,17 @@ impl World {
         true
     }
 
-    /// Damage stays with a minority of the voters, for the whole run.
+    /// Damage stays with a minority of the voters, for the whole run, unless any will do.
     fn flip(&mut self, node: usize) -> bool {
-        if !self.shape.groups.is_empty() {
+        let any = self.shape.faults.flip_any;
+        if !any && !self.shape.groups.is_empty() {
             // A minority of them may be a quorum there.
             return false;
         }
         let voters = self.shape.voters;
         let damaged = self.nodes.iter().filter(|node| node.is_damaged && node.is_voter).count();
         let one_more = usize::from(self.nodes[node].is_voter && !self.nodes[node].is_damaged);
-        if damaged + one_more > (voters - 1) / 2 {
+        if !any && damaged + one_more > (voters - 1) / 2 {
             return false;
         }
         let disk = self.nodes[node].disk.clone();

@@ -16,6 +16,7 @@ use super::ports::{Desk, SimPlatform, SimPorts, SimSnapshotFile, SimSnapshots};
 use super::scene::{self, Scene};
 use super::{Rng, Shape, SimDisk};
 use crate::config::{Config, JvmFlags};
+use crate::net::quorum::Door;
 use crate::net::{
     ClientSocket, Question, Served, ServingDesk, SessionDesk, Shared, WatchesWanted, Words,
 };
@@ -61,14 +62,25 @@ pub struct Life {
     pub snapshots: SimSnapshots,
     pub conns: BTreeMap<u64, ServedConn>,
     pub links: BTreeMap<LinkId, LinkEnd>,
-    pub listens: bool,
-    /// The dial under way: its number, to whom, until when (ns), and how often it was refused.
-    pub dial: Option<(u64, Sid, u64, u32)>,
+    /// Which of its ports others can connect to.
+    pub listens: Option<Door>,
+    /// The one under way.
+    pub dial: Option<Dial>,
     pub dirs: Dirs,
     pub options: ServerOptions,
     /// When the pipeline is to be woken, by the world's clock.
     pub wake_at_ns: u64,
     pub snapshot_is_due: bool,
+}
+
+/// A connection that is being made to another member.
+#[derive(Debug, Clone, Copy)]
+pub struct Dial {
+    pub number: u64,
+    pub to: Sid,
+    pub door: Door,
+    pub deadline_ns: u64,
+    pub refusals: u32,
 }
 
 /// A client's connection.
@@ -283,7 +295,7 @@ impl Node {
             snapshots,
             conns: BTreeMap::new(),
             links: BTreeMap::new(),
-            listens: false,
+            listens: None,
             dial: None,
             dirs,
             options,
@@ -321,6 +333,9 @@ fn configuration(index: usize, shape: &Shape) -> Vec<u8> {
          snapCount={}\nmaxClientCnxns=0\nadmin.enableServer=false\n",
         shape.tick_ms, shape.init_limit, shape.sync_limit, shape.snap_count,
     );
+    if shape.observer_masters {
+        text.push_str("observerMasterPort=5000\n");
+    }
     if shape.voters == 1 {
         text.push_str("standaloneEnabled=false\n");
     }

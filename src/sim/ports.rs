@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{scene, SimDisk};
+use crate::net::quorum::Door;
 use crate::net::Shared;
 use crate::pipeline::Batch;
 use crate::server::platform::{Platform, Ports, SnapshotTaker};
@@ -41,13 +42,33 @@ impl Platform for SimPlatform {
 
 /// What a server wants of its ports.
 pub enum Command {
-    Notify { to: Sid, notification: Notification },
-    Listen(bool),
-    Dial { leader: Sid, within_ms: i64 },
-    Send { link: LinkId, packets: Bytes },
-    SendLog { link: LinkId, from: Zxid, upto: Zxid },
-    SendSnapshot { link: LinkId, file: SimSnapshotFile },
-    Close { link: LinkId },
+    Notify {
+        to: Sid,
+        notification: Notification,
+    },
+    /// There, or nowhere any more.
+    Listen(Option<Door>),
+    Dial {
+        to: Sid,
+        door: Door,
+        within_ms: i64,
+    },
+    Send {
+        link: LinkId,
+        packets: Bytes,
+    },
+    SendLog {
+        link: LinkId,
+        from: Zxid,
+        upto: Zxid,
+    },
+    SendSnapshot {
+        link: LinkId,
+        file: SimSnapshotFile,
+    },
+    Close {
+        link: LinkId,
+    },
 }
 
 /// What lies between a server's driver and the world.
@@ -79,11 +100,19 @@ impl Ports for SimPorts {
     }
 
     fn listen(&mut self, on: bool) {
-        self.queued.push(Command::Listen(on));
+        self.queued.push(Command::Listen(on.then_some(Door::Quorum)));
     }
 
     fn dial(&mut self, leader: Sid, within_ms: i64) {
-        self.queued.push(Command::Dial { leader, within_ms });
+        self.queued.push(Command::Dial { to: leader, door: Door::Quorum, within_ms });
+    }
+
+    fn listen_for_observers(&mut self, on: bool) {
+        self.queued.push(Command::Listen(on.then_some(Door::Observers)));
+    }
+
+    fn dial_master(&mut self, master: Sid, within_ms: i64) {
+        self.queued.push(Command::Dial { to: master, door: Door::Observers, within_ms });
     }
 
     fn send(&mut self, link: LinkId, packets: Bytes) {

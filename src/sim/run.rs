@@ -7,6 +7,7 @@ use super::check::{self, Violation};
 use super::client::Client;
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
+use super::less::Less;
 use super::wire::Port;
 use super::world::{Teller, What};
 use super::{Rng, Shape, World};
@@ -22,6 +23,10 @@ pub struct Options {
     pub teller: Option<Teller>,
     /// In place of the seed's own shape.
     pub shape: Option<Shape>,
+    /// What it is to go without.
+    pub less: Less,
+    /// Any disks may be damaged, and all of them: servers may refuse then, but not lie.
+    pub over_damage: bool,
 }
 
 /// What came of a run.
@@ -64,8 +69,13 @@ const HISTORY: &str = "history";
 
 /// Runs a seed.
 pub fn run(seed: u64, options: Options) -> Closing {
-    let shape = options.shape.unwrap_or_else(|| Shape::draw(seed));
-    let mut world = World::new(seed, shape, check::all());
+    let mut shape = options.shape.unwrap_or_else(|| Shape::draw(seed));
+    if options.over_damage {
+        shape.faults.over_damage();
+    }
+    options.less.apply(&mut shape);
+    let checks = if options.over_damage { check::over_damaged() } else { check::all() };
+    let mut world = World::new(seed, shape, checks);
     if let Some(teller) = options.teller {
         world.listen(teller);
     }
@@ -168,6 +178,10 @@ impl World {
         let limit_ms = self.shape.tick_ms * self.shape.init_limit;
         let end_ns = self.now_ns + (10 * limit_ms + 60_000) * MS;
         while self.violations.is_empty() && !self.is_settled(away) {
+            if self.now_ns >= end_ns && self.shape.faults.flip_any {
+                // They may well refuse.
+                return;
+            }
             if self.now_ns >= end_ns {
                 let what = format!("no agreement {when}: {}", self.describe());
                 self.violations.push(Violation { check: "converge", what });

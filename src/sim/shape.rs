@@ -29,6 +29,8 @@ pub struct Faults {
     pub flip_every_ms: u64,
     /// A wall clock is set.
     pub clock_every_ms: u64,
+    /// Bits flip on as many disks as it may be, not of a minority only.
+    pub flip_any: bool,
     /// The leader is the victim this often, percent.
     pub aim_percent: usize,
 }
@@ -45,6 +47,8 @@ pub struct Shape {
     pub groups: Vec<(usize, u64)>,
     /// A client's request may be so long, bytes; longer ones end its connection.
     pub frame_bytes_max: usize,
+    /// Followers serve observers.
+    pub observer_masters: bool,
     pub tick_ms: u64,
     pub init_limit: u64,
     pub sync_limit: u64,
@@ -96,6 +100,15 @@ impl Faults {
             Fault::Clock => &mut self.clock_every_ms,
         }
     }
+
+    /// More disks are damaged than anybody can bear.
+    pub fn over_damage(&mut self) {
+        self.flip_any = true;
+        self.flip_every_ms = match self.flip_every_ms {
+            0 => 3_000,
+            some => some.min(3_000),
+        };
+    }
 }
 
 impl Shape {
@@ -128,6 +141,7 @@ impl Shape {
             down_ms: 300,
             away_percent: 0,
             safety_ms: 0,
+            observer_masters: false,
         }
     }
 
@@ -165,6 +179,8 @@ impl Shape {
             down_ms: 4_000,
             away_percent: [0, 100][rng.below(2)],
             safety_ms,
+            // Last, so that all else of a seed stays what it was.
+            observer_masters: rng.one_in(2),
         }
     }
 }
@@ -212,6 +228,7 @@ fn faults(rng: &mut Rng) -> Faults {
         disk_error_every_ms: every(4_000, 20_000),
         flip_every_ms: every(6_000, 30_000),
         clock_every_ms: every(1_000, 10_000),
+        flip_any: false,
         aim_percent: [0, 30, 70][rng.below(3)],
     }
 }

@@ -12,14 +12,17 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use bytes::Bytes;
 use jute::quorum::PacketType;
 
-use super::check::{self, Act, Check, Committed, NodeView, Note, Violation, WorldView};
+use super::check::{
+    self, Act, Check, Committed, Lived, NodeView, Note, Queues, Violation, WorldView,
+};
 use super::client::{Client, Wish};
 use super::durable::fold;
 use super::fault::Fault;
 use super::history::{History, Record};
-use super::node::Node;
+use super::node::{Item, Node};
 use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
+use crate::tree::Replica;
 use crate::types::Sid;
 use crate::zab::{LinkId, Membership, Role};
 
@@ -61,6 +64,11 @@ pub enum What {
     Heal(Vec<Cut>),
 }
 
+/// A step that keeps its server for so long is out of the ordinary.
+const SLOW_STEP_NS: u64 = 20_000_000;
+/// Timers are late by so much at most.
+const LATE_MS: u64 = steps::LATE_MS as u64;
+
 /// How a run may look while it goes on.
 pub type Teller = Box<dyn FnMut(u64, &str)>;
 
@@ -94,6 +102,10 @@ pub struct World {
     checks: Vec<Box<dyn Check>>,
     pub history: History,
     conn_numbers: u32,
+    /// The sessions of connections, and their timeouts in ms.
+    conn_sessions: BTreeMap<u32, (i64, i32)>,
+    /// When, at the latest so far, something was not as servers may expect of a quiet day.
+    disturbed_ns: u64,
     pub violations: Vec<Violation>,
     /// Same seed, same number.
     pub trace: u64,
@@ -136,6 +148,8 @@ impl World {
             checks,
             history: History::default(),
             conn_numbers: 0,
+            conn_sessions: BTreeMap::new(),
+            disturbed_ns: 0,
             violations: Vec::new(),
             trace: seed,
             events: 0,
@@ -247,6 +261,7 @@ impl World {
                 for cut in cuts {
                     self.wire.cuts.remove(&cut);
                 }
+                self.disturb(0);
             }
         }
     }
@@ -257,17 +272,48 @@ impl World {
     pub(super) fn leave_stage(&mut self, node: usize) -> u64 {
         let scene = scene::leave();
         self.nodes[node].durable = scene.durable;
+        let was_busy = !scene.notes.is_empty();
         for note in scene.notes {
             self.heed(node, note);
         }
+        if was_busy {
+            self.check(|check, view| check.at_rest(view, node));
+        }
+        if scene.spent_ns > SLOW_STEP_NS {
+            self.disturb(scene.spent_ns);
+        }
         scene.spent_ns
+    }
+
+    /// Something goes wrong, for so long at least.
+    pub(super) fn disturb(&mut self, for_ns: u64) {
+        self.disturbed_ns = self.disturbed_ns.max(self.now_ns + for_ns);
+    }
+
+    /// Since when all has been well.
+    fn calm_since_ns(&self) -> u64 {
+        let now_ns = self.now_ns;
+        let is_whole = |node: &Node| node.life.is_some() && node.paused_until_ns <= now_ns;
+        match self.wire.cuts.is_empty() && self.nodes.iter().all(is_whole) {
+            true => self.disturbed_ns,
+            false => now_ns,
+        }
+    }
+
+    /// How long, on a quiet day, until the leader knows what a member knows.
+    fn slack_ns(&self) -> u64 {
+        let shape = &self.shape;
+        let way_ns = 2_000 * shape.latency_us + 1_000_000 * shape.late_ms;
+        // It asks each half tick, and everybody's timers may be late.
+        let turn_ns = 1_000_000 * (shape.tick_ms / 2 + 3 * LATE_MS);
+        turn_ns + 4 * way_ns + 4 * SLOW_STEP_NS
     }
 
     pub(super) fn heed(&mut self, node: usize, mut note: Note) {
         if let Act::Sends { link, packets } = &note.act {
             let links = self.nodes[node].life.as_ref().map(|life| &life.links);
             let Some(end) = links.and_then(|links| links.get(link)) else { return };
-            let (to, dialled) = (Sid(end.to as i64 + 1), end.dialled);
+            let (to, dialled, link) = (Sid(end.to as i64 + 1), end.dialled, *link);
             self.trace = fold(self.trace, packets);
             let packets = check::read_again(packets);
             for packet in &packets {
@@ -277,16 +323,19 @@ impl World {
                     _ => {}
                 }
             }
-            note.act = Act::Says { to, dialled, packets };
+            note.act = Act::Says { to, link, dialled, packets };
         }
         match &note.act {
             Act::Role { role, .. } => {
                 self.nodes[node].role = *role;
                 let (role, sid) = (*role, node + 1);
+                self.disturb(0);
                 self.tell(|| format!("{sid} is {role:?}"));
             }
-            // One that is a quorum alone leads before its first step is over.
-            Act::Ends => self.nodes[node].role = Role::Looking,
+            Act::Starts { .. } | Act::Ends => {
+                self.nodes[node].role = Role::Looking;
+                self.disturb(0);
+            }
             _ => {}
         }
         self.trace = fold(self.trace, &note.durable.last.0.to_le_bytes());
@@ -298,8 +347,17 @@ impl World {
     }
 
     fn check(&mut self, mut ask: impl FnMut(&mut dyn Check, &WorldView<'_>) -> Result<(), String>) {
-        let nodes: Vec<NodeView<'_>> = self.nodes.iter().map(view_of).collect();
+        let replicas: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.life.as_ref().map(|life| &life.driver.shared.replica))
+            .map(|replica| replica.map(|replica| replica.read().expect("one thread")))
+            .collect();
+        let nodes: Vec<NodeView<'_>> =
+            self.nodes.iter().zip(&replicas).map(|(node, r)| view_of(node, r.as_deref())).collect();
         let view = WorldView {
+            calm_since_ns: self.calm_since_ns(),
+            slack_ns: self.slack_ns(),
             now_ns: self.now_ns,
             nodes: &nodes,
             membership: &self.membership,
@@ -352,16 +410,30 @@ impl World {
                     self.send(stream, 0, Piece::Fin, 0);
                     self.wire.leave(stream, 0);
                 }
-                Wish::Record(record) => self.record(*record),
+                Wish::Record(record) => self.record(client, *record),
             }
         }
     }
 
-    fn record(&mut self, record: Record) {
+    fn record(&mut self, client: usize, record: Record) {
         if let Record::Op(op) = &record {
             let zxid = op.answer().map_or(-1, |answer| answer.zxid);
             self.trace = fold(self.trace, &zxid.to_le_bytes());
         }
+        let conn = match &record {
+            Record::Connected(made) => {
+                self.conn_sessions.insert(made.conn, (made.session, made.timeout_ms));
+                made.conn
+            }
+            Record::Op(op) => op.conn,
+            Record::Event(event) => event.conn,
+            Record::Closed { conn, .. } => *conn,
+        };
+        let (session, timeout_ms) = self.conn_sessions[&conn];
+        let member = self.clients[client].member;
+        let lived = Lived { client: client as u32, session, timeout_ms, record: record.clone() };
+        let durable = self.nodes[member].durable.summary();
+        self.heed(member, Note { act: Act::Client(lived), durable });
         self.history.records.push(record);
     }
 
@@ -412,7 +484,7 @@ impl World {
     }
 }
 
-fn view_of(node: &Node) -> NodeView<'_> {
+fn view_of<'a>(node: &'a Node, replica: Option<&'a Replica>) -> NodeView<'a> {
     NodeView {
         sid: node.sid,
         is_voter: node.is_voter,
@@ -420,5 +492,26 @@ fn view_of(node: &Node) -> NodeView<'_> {
         role: node.role,
         durable: &node.durable,
         is_damaged: node.is_damaged,
+        replica,
+        queues: queues_of(node),
+    }
+}
+
+fn queues_of(node: &Node) -> Queues {
+    use std::sync::atomic::Ordering;
+    let Some(life) = &node.life else { return Queues::default() };
+    let in_pipeline = life.driver.shared.in_pipeline.requests.load(Ordering::Relaxed);
+    let reply_bytes = life.conns.values().map(|conn| conn.pipe.borrow().outbound.len());
+    let bytes = |item: &Item| match item {
+        Item::Packets(packets) => packets.len(),
+        _ => 0,
+    };
+    let link_bytes = life.links.values().map(|link| link.outgoing.iter().map(bytes).sum());
+    Queues {
+        connections: life.conns.len(),
+        in_pipeline,
+        proposed: life.driver.peer.zab().map_or(0, |zab| zab.outstanding()),
+        reply_bytes: reply_bytes.max().unwrap_or(0),
+        link_bytes: link_bytes.max().unwrap_or(0),
     }
 }

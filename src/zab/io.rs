@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jute::quorum::{PacketType, ServerState};
-use jute::Id;
+use jute::{Decode, Id};
 
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
@@ -46,21 +46,54 @@ pub struct Notification {
     pub config: Option<Bytes>,
 }
 
+impl Notification {
+    /// As it goes over the wire.
+    pub fn to_wire(&self) -> jute::quorum::Notification<'_> {
+        jute::quorum::Notification {
+            state: self.state,
+            leader: self.leader.0,
+            zxid: self.zxid.0,
+            round: self.round,
+            peer_epoch: self.peer_epoch,
+            version: self.version,
+            config: self.config.as_deref(),
+        }
+    }
+
+    /// The one in these bytes, whose memory it shares. `None`: nothing that can be read, as from a
+    /// server of some later time.
+    pub fn from_wire(bytes: &Bytes) -> Option<Notification> {
+        let read = jute::quorum::Notification::from_bytes(bytes).ok()?;
+        Some(Notification {
+            state: read.state,
+            leader: Sid(read.leader),
+            zxid: Zxid(read.zxid),
+            round: read.round,
+            peer_epoch: read.peer_epoch,
+            version: read.version,
+            config: read.config.map(|text| bytes.slice_ref(text)),
+        })
+    }
+}
+
 /// What happens to the core.
 #[derive(Debug)]
 pub enum Event {
     /// A deadline may have passed.
     Timeout,
+    /// The oracle's file has been read: whether this server, one of two voters, may go on alone.
+    OracleSays { yes: bool },
     /// Something has come in on the election port.
     Notification { from: Sid, notification: Notification },
     /// A dial of that server's election port was refused: nobody listens there now.
     ElectionRefused { sid: Sid },
-    /// Leader: somebody has connected to the quorum port. Learner: its `Dial` has succeeded.
+    /// Leader: somebody has connected to the quorum port. Learner: its `Dial` or `DialMaster` has
+    /// succeeded. Follower that serves observers: one of them has connected.
     LinkOpened { link: LinkId },
-    /// Leader: none of this server's quorum addresses can be listened on; `why` has each of them.
-    /// Nobody will ever connect.
+    /// None of this server's quorum addresses can be listened on, or on none of them the port for
+    /// observers; `why` has each of them. Nobody will ever connect.
     ListenFailed { why: String },
-    /// Learner: its `Dial` has come to nothing.
+    /// Learner: its `Dial` or `DialMaster` has come to nothing.
     DialFailed,
     /// A packet has come in.
     Packet { link: LinkId, packet: Packet },
@@ -99,6 +132,10 @@ pub enum Output {
     Listen(bool),
     /// Connect to the quorum port of `leader`, trying for at most `within_ms`.
     Dial { leader: Sid, within_ms: i64 },
+    /// The same, to the port for observers of that follower.
+    DialMaster { master: Sid, within_ms: i64 },
+    /// Follower: listen on the port for observers, or stop it and close every accepted link.
+    ListenForObservers(bool),
     /// Put these encoded packets (one or more) behind whatever the link still has to send.
     Send { link: LinkId, packets: Bytes },
     /// Behind what the link has to send: PROPOSAL and COMMIT of every record of the log on disk
@@ -120,6 +157,7 @@ pub enum Output {
     /// What this server is from now on.
     Role(Role),
     /// Leader: a packet for the sessions (REQUEST, REVALIDATE, or PING with its touch table).
+    /// Follower that serves observers: PING of one of them.
     FromLearner { link: LinkId, sid: Sid, packet: Packet },
     /// Leader: the learner is gone, or has been from the start of this link.
     LearnerGone { sid: Sid },
@@ -179,7 +217,7 @@ impl std::fmt::Display for SyncMode {
     }
 }
 
-/// Leader: something that metrics count and nothing depends on.
+/// Leader, observer master: something that metrics count and nothing depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// A learner begins to be brought up to date, or is by now (`ended`: its ACK of NEWLEADER has
@@ -202,6 +240,7 @@ pub enum Role {
     Looking,
     /// This server leads: a quorum has its history. Its first transaction is `epoch`, counter 1.
     Leading { epoch: Epoch },
-    /// This server follows or observes, and is up to date.
+    /// This server follows or observes, and is up to date. `leader` is whom it learns from: an
+    /// observer master, perhaps.
     Learning { leader: Sid, epoch: Epoch, kind: LearnerKind },
 }

@@ -8,17 +8,15 @@
 
 mod broadcast;
 mod discovery;
-mod learner_link;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use tracing::warn;
 
-use self::learner_link::{LearnerLink, Stage};
+use super::links::{Links, Stage};
 use super::standing::Standing;
-use super::{Event, LearnerKind, LearnerView, LinkId, Output, Role, Token};
+use super::{Event, LearnerKind, LearnerView, LinkId, Oracle, Output, Role, Token};
 use crate::types::{Epoch, Sid, Zxid};
 
 #[derive(Debug)]
@@ -27,8 +25,8 @@ pub(super) struct Leader {
     /// When the phase must be over; in `Broadcast` never.
     deadline_ms: i64,
     began_ms: i64,
-    epoch: Epoch,
-    links: BTreeMap<LinkId, LearnerLink>,
+    /// The learners, and the epoch.
+    links: Links,
     /// The voters who have said which epoch they promised last.
     epoch_promises: BTreeSet<Sid>,
     /// The highest epoch that anybody has promised.
@@ -78,8 +76,7 @@ impl Leader {
             phase: Phase::Electing,
             deadline_ms: now_ms + standing.init_limit_ms(),
             began_ms: now_ms,
-            epoch: Epoch(0),
-            links: BTreeMap::new(),
+            links: Links::new(Epoch(0)),
             epoch_promises: BTreeSet::from([me]),
             // Nobody is ever in an epoch that was not promised; and if it were so, no zxid may be
             // given twice.
@@ -101,15 +98,9 @@ impl Leader {
 
     pub(super) fn role(&self) -> Role {
         match self.phase {
-            Phase::Broadcast => Role::Leading { epoch: self.epoch },
+            Phase::Broadcast => Role::Leading { epoch: self.links.epoch },
             _ => Role::Looking,
         }
-    }
-
-    /// The learners that are so far.
-    fn links_at(&self, stage: Stage) -> Vec<LinkId> {
-        let so_far = self.links.iter().filter(|(_, learner)| learner.stage == stage);
-        so_far.map(|(link, _)| *link).collect()
     }
 
     pub(super) fn last_proposed(&self) -> Zxid {
@@ -125,31 +116,40 @@ impl Leader {
     pub(super) fn handle(&mut self, standing: &mut Standing, now_ms: i64, event: Event) {
         match event {
             Event::Timeout => self.handle_timeout(standing, now_ms),
-            Event::LinkOpened { link } => {
-                self.links.insert(link, LearnerLink::new(now_ms));
-            }
-            Event::Packet { link, packet } if self.links.contains_key(&link) => {
-                self.handle_packet(standing, now_ms, link, packet);
-            }
-            Event::LinkClosed { link } => self.handle_link_closed(standing, link),
+            Event::LinkOpened { link } => self.links.open(now_ms, link),
+            Event::Packet { link, packet } => self.handle_packet(standing, now_ms, link, packet),
+            Event::LinkClosed { link } => self.links.closed(standing, link),
             Event::Persisted { .. } => self.handle_persisted(standing, now_ms),
             Event::SnapshotBegun { link, zxid } => {
-                self.handle_snapshot_begun(standing, now_ms, link, zxid);
+                self.links.handle_snapshot_begun(standing, now_ms, link, zxid);
             }
             Event::LogFound { link, found } => {
-                self.handle_log_found(standing, now_ms, link, found);
+                self.links.handle_log_found(standing, now_ms, link, found);
             }
             Event::ListenFailed { why } => {
                 tracing::error!("Nobody can join this leader, another one is needed: {why}");
                 standing.leave("the quorum port can't be opened");
             }
-            Event::BulkSent { link } => {
-                if let Some(learner) = self.links.get_mut(&link) {
-                    learner.bulk = false;
-                    learner.heard_ms = now_ms;
-                }
-            }
+            Event::BulkSent { link } => self.links.bulk_sent(now_ms, link),
             _ => {}
+        }
+        self.heed_oracle(standing, now_ms);
+    }
+
+    /// The oracle counts while no follower gets what is proposed: one of two voters decides alone
+    /// then, if it may, also about what was proposed before.
+    fn heed_oracle(&mut self, standing: &mut Standing, now_ms: i64) {
+        let alone = !self.links.has_forwarding(LearnerKind::Follower);
+        let oracle = if alone { standing.oracle } else { Oracle::Silent };
+        if std::mem::replace(&mut standing.quorums.oracle, oracle) == oracle {
+            return;
+        }
+        match self.phase {
+            Phase::Electing => self.try_promising(standing),
+            Phase::Comparing => self.try_synchronising(standing, now_ms),
+            Phase::Synchronising(_) => self.try_establishing(standing, now_ms),
+            Phase::Broadcast => self.acks_uncounted = true,
+            Phase::Promising(_) => {}
         }
     }
 
@@ -168,66 +168,37 @@ impl Leader {
     }
 
     pub(super) fn leave(&mut self, standing: &mut Standing) {
-        self.links.clear();
-        standing.history.pin(None);
+        self.links.clear(standing);
         standing.put(Output::Listen(false));
     }
 
     // ---- links ----
 
-    fn handle_link_closed(&mut self, standing: &mut Standing, link: LinkId) {
-        let Some(learner) = self.links.remove(&link) else { return };
-        self.repin(standing);
-        if let (Some(sid), false) = (learner.sid, learner.replaced) {
-            standing.put(Output::LearnerGone { sid });
-        }
-    }
-
-    /// Closes a link; everything about it is forgotten when `LinkClosed` says it is gone.
-    fn refuse(&mut self, standing: &mut Standing, link: LinkId, why: &'static str) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
-        if learner.stage != Stage::Closing {
-            let sid = learner.sid.map_or(-1, |sid| sid.0);
-            warn!("Closing the connection of learner {sid}: {why}");
-            learner.stage = Stage::Closing;
-            standing.put(Output::Close { link });
-            self.repin(standing);
-        }
-    }
-
-    /// The voter that this link's acknowledgements count for.
-    fn voter(&self, standing: &Standing, link: LinkId) -> Option<Sid> {
-        let learner = self.links.get(&link)?;
-        let sid = learner.sid?;
-        let counts = learner.kind == LearnerKind::Follower && standing.quorums.is_voter(sid);
-        counts.then_some(sid)
-    }
-
     /// Those whose learner is there and not too silent, and this server.
     fn present_voters(&self, standing: &Standing) -> BTreeSet<Sid> {
-        let present = self.links.iter().filter(|(_, learner)| learner.stage != Stage::Closing);
+        let present = self.links.all.iter().filter(|(_, l)| l.stage != Stage::Closing);
         let mut voters: BTreeSet<_> =
-            present.filter_map(|(link, _)| self.voter(standing, *link)).collect();
+            present.filter_map(|(link, _)| self.links.voter(standing, *link)).collect();
         voters.insert(standing.me());
         voters
     }
 
     pub(super) fn learners(&self) -> impl Iterator<Item = LearnerView> + '_ {
-        self.links.iter().filter_map(|(link, learner)| {
-            Some(LearnerView {
-                link: *link,
-                sid: learner.sid?,
-                kind: learner.kind,
-                synced: learner.stage == Stage::Serving,
-                sync_mode: learner.sync_mode,
-                acked: learner.acked,
-            })
-        })
+        self.links.views()
     }
 
     pub(super) fn send_to(&mut self, standing: &mut Standing, link: LinkId, packets: Bytes) {
-        if self.links.get(&link).is_some_and(|l| l.stage == Stage::Serving) {
-            standing.send(link, packets);
+        self.links.send_to(standing, link, packets);
+    }
+
+    /// Somebody looks for a leader. One of those who have elected this one will not come any more,
+    /// and so there may never be a quorum (`leader.maxTimeToWaitForEpoch`).
+    pub(super) fn hear_looking(&self, standing: &mut Standing, now_ms: i64, elected_us: bool) {
+        let waited_ms = now_ms - self.began_ms;
+        let limit = standing.options.epoch_wait_ms;
+        let too_long = limit.is_some_and(|limit_ms| waited_ms > limit_ms);
+        if self.phase == Phase::Electing && elected_us && too_long {
+            standing.leave("a voter looks for another leader, and there is no epoch yet");
         }
     }
 
@@ -235,7 +206,7 @@ impl Leader {
 
     pub(super) fn poll_timeout(&self, standing: &Standing) -> Option<i64> {
         let phase = (self.phase != Phase::Broadcast).then_some(self.deadline_ms);
-        let silence = self.links.values().filter_map(|link| link.deadline(standing)).min();
+        let silence = self.links.deadline(standing);
         [phase, silence, Some(self.next_ping_ms)].into_iter().flatten().min()
     }
 
@@ -244,15 +215,7 @@ impl Leader {
             standing.leave("no quorum of followers came along within initLimit");
             return;
         }
-        let silent: Vec<_> = self
-            .links
-            .iter()
-            .filter(|(_, learner)| learner.deadline(standing).is_some_and(|at| now_ms >= at))
-            .map(|(link, _)| *link)
-            .collect();
-        for link in silent {
-            self.refuse(standing, link, "it has been silent for too long");
-        }
+        self.links.refuse_silent(standing, now_ms);
         if now_ms >= self.next_ping_ms {
             self.ping(standing, now_ms);
         }

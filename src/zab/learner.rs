@@ -2,7 +2,8 @@
 //! leader, agree on its epoch, take over its history, then log, acknowledge and commit.
 //!
 //! ```text
-//!   Dialling ─ LinkOpened ─▶ Greeting ─ LEADERINFO ─▶ Promising ─ persisted ─▶ Syncing
+//!   Pausing ─▶ Dialling ─ LinkOpened ─▶ Greeting ─ LEADERINFO ─▶ Promising
+//!     Promising ─ persisted ─▶ Syncing
 //!     Syncing ─ NEWLEADER ─▶ Accepting ─ persisted ─▶ Accepted ─ UPTODATE ─▶ Broadcast
 //! ```
 //!
@@ -11,6 +12,7 @@
 
 mod broadcast;
 mod config;
+mod master;
 mod sync;
 
 use bytes::Bytes;
@@ -21,11 +23,12 @@ use jute::{Decode, Encode, Reader, Writer};
 use tracing::{info, warn};
 
 use self::broadcast::Broadcast;
+use self::master::Master;
 use self::sync::Sync;
 use super::packets::{packet, start_of, stranger_name};
 use super::standing::Standing;
-use super::{Event, LearnerKind, LinkId, Output, Packet, Role, SyncMode, Token};
-use crate::types::{Epoch, Sid, Zxid};
+use super::{Event, LearnerKind, LearnerView, LinkId, Output, Packet, Role, SyncMode, Token};
+use crate::types::{Epoch, SessionId, Sid, Zxid};
 
 /// Advertised by one whose own log is of no use to the leader: behind everything, and the start of
 /// an epoch, so that neither DIFF nor TRUNC fits (see `CommittedLog::plan`).
@@ -36,7 +39,10 @@ type Refusal = &'static str;
 
 #[derive(Debug)]
 pub(super) struct Learner {
+    /// Whom it learns from: the leader, or an observer master.
     leader: Sid,
+    /// It is an observer master.
+    by_master: bool,
     kind: LearnerKind,
     /// From its opening on.
     link: Option<LinkId>,
@@ -53,6 +59,8 @@ pub(super) struct Learner {
 
 #[derive(Debug)]
 enum Phase {
+    /// Before it dials, until then.
+    Pausing(i64),
     Dialling,
     /// We have said who we are.
     Greeting,
@@ -69,8 +77,11 @@ enum Phase {
 impl Learner {
     pub(super) fn become_learner(standing: &mut Standing, now_ms: i64, leader: Sid) -> Learner {
         let kind = if standing.stranger { LearnerKind::Observer } else { standing.options.kind };
+        let observes = standing.options.kind == LearnerKind::Observer;
+        let (master, wait_ms) = if observes { choose(standing, leader) } else { (None, 0) };
         let mut learner = Learner {
-            leader,
+            leader: master.unwrap_or(leader),
+            by_master: master.is_some(),
             kind,
             link: None,
             epoch: Epoch(0),
@@ -81,7 +92,12 @@ impl Learner {
             sync_began_ms: now_ms,
             sync_took_ms: 0,
         };
-        learner.dial(standing);
+        if wait_ms > 0 {
+            info!("Waiting for {wait_ms} ms before reconnecting with the leader");
+            learner.phase = Phase::Pausing(now_ms + wait_ms);
+        } else {
+            learner.dial(standing);
+        }
         learner
     }
 
@@ -100,16 +116,36 @@ impl Learner {
         };
         self.phase = Phase::Dialling;
         let within_ms = standing.ticks_ms(ticks);
-        standing.put(Output::Dial { leader: self.leader, within_ms });
+        standing.put(match self.by_master {
+            true => Output::DialMaster { master: self.leader, within_ms },
+            false => Output::Dial { leader: self.leader, within_ms },
+        });
     }
 
     /// What this server is for its clients.
     pub(super) fn role(&self) -> Role {
         match self.phase {
-            Phase::Broadcast(_) => {
-                Role::Learning { leader: self.leader, epoch: self.epoch, kind: self.kind }
-            }
+            Phase::Broadcast(_) => self.role_in_broadcast(),
             _ => Role::Looking,
+        }
+    }
+
+    fn role_in_broadcast(&self) -> Role {
+        Role::Learning { leader: self.leader, epoch: self.epoch, kind: self.kind }
+    }
+
+    pub(super) fn serves_observers(&self) -> bool {
+        self.master().is_some()
+    }
+
+    pub(super) fn observers(&self) -> impl Iterator<Item = LearnerView> + '_ {
+        self.master().into_iter().flat_map(|master| master.observers())
+    }
+
+    fn master(&self) -> Option<&Master> {
+        match &self.phase {
+            Phase::Broadcast(broadcast) => broadcast.master.as_ref(),
+            _ => None,
         }
     }
 
@@ -125,13 +161,16 @@ impl Learner {
     pub(super) fn handle(&mut self, standing: &mut Standing, now_ms: i64, event: Event) {
         let outcome = match event {
             Event::Timeout => self.handle_timeout(standing, now_ms),
-            Event::LinkOpened { link } => self.handle_link_opened(standing, now_ms, link),
+            Event::LinkOpened { link } if matches!(self.phase, Phase::Dialling) => {
+                self.handle_link_opened(standing, now_ms, link);
+                Ok(())
+            }
             Event::DialFailed if matches!(self.phase, Phase::Dialling) => {
                 Err("the leader can't be reached")
             }
             Event::Packet { link, packet } if self.link == Some(link) => {
                 self.heard_ms = now_ms;
-                self.handle_packet(standing, packet)
+                self.handle_packet(standing, now_ms, packet)
             }
             Event::LinkClosed { link } if self.link == Some(link) => {
                 self.link = None;
@@ -149,30 +188,37 @@ impl Learner {
                 self.heard_ms = now_ms;
                 self.handle_snapshot_received(standing)
             }
-            _ => Ok(()),
+            of_observers => {
+                self.handle_of_observers(standing, now_ms, of_observers);
+                Ok(())
+            }
         };
         if let Err(refusal) = outcome {
             standing.leave(refusal);
         }
     }
 
-    /// Lets go of the leader.
+    fn handle_of_observers(&mut self, standing: &mut Standing, now_ms: i64, event: Event) {
+        match (&mut self.phase, event) {
+            (Phase::Broadcast(Broadcast { master: Some(master), .. }), event) => {
+                master.handle(standing, now_ms, event);
+            }
+            (_, Event::LinkOpened { link }) => standing.put(Output::Close { link }),
+            _ => {}
+        }
+    }
+
+    /// Lets go of the leader, and of those who observe.
     pub(super) fn leave(&mut self, standing: &mut Standing) {
+        if let Phase::Broadcast(Broadcast { master: Some(master), .. }) = &mut self.phase {
+            master.leave(standing);
+        }
         if let Some(link) = self.link.take() {
             standing.put(Output::Close { link });
         }
     }
 
-    fn handle_link_opened(
-        &mut self,
-        standing: &mut Standing,
-        now_ms: i64,
-        link: LinkId,
-    ) -> Result<(), Refusal> {
-        if !matches!(self.phase, Phase::Dialling) {
-            standing.put(Output::Close { link });
-            return Ok(());
-        }
+    fn handle_link_opened(&mut self, standing: &mut Standing, now_ms: i64, link: LinkId) {
         self.link = Some(link);
         self.heard_ms = now_ms;
         self.phase = Phase::Greeting;
@@ -192,12 +238,16 @@ impl Learner {
         info.encode(&mut data);
         let promised = start_of(standing.accepted_epoch);
         standing.send(link, packet(kind, promised, Some(data.as_slice())));
-        Ok(())
     }
 
-    fn handle_packet(&mut self, standing: &mut Standing, packet: Packet) -> Result<(), Refusal> {
+    fn handle_packet(
+        &mut self,
+        standing: &mut Standing,
+        now_ms: i64,
+        packet: Packet,
+    ) -> Result<(), Refusal> {
         match &mut self.phase {
-            Phase::Dialling => Ok(()),
+            Phase::Pausing(_) | Phase::Dialling => Ok(()),
             Phase::Greeting => self.handle_leader_info(standing, &packet),
             Phase::Promising(_) => Err("the leader did not wait for ACKEPOCH"),
             Phase::Syncing(sync) if sync.mode.is_none() => {
@@ -215,7 +265,7 @@ impl Learner {
                 self.handle_new_leader(standing, &packet)
             }
             Phase::Accepted(_) if packet.kind == Some(PacketType::UpToDate) => {
-                self.handle_up_to_date(standing)
+                self.handle_up_to_date(standing, now_ms)
             }
             Phase::Syncing(sync) | Phase::Accepting(_, sync) | Phase::Accepted(sync) => {
                 sync.handle(self.epoch, packet)
@@ -373,7 +423,7 @@ impl Learner {
         self.phase = Phase::Accepted(sync);
     }
 
-    fn handle_up_to_date(&mut self, standing: &mut Standing) -> Result<(), Refusal> {
+    fn handle_up_to_date(&mut self, standing: &mut Standing, now_ms: i64) -> Result<(), Refusal> {
         let Phase::Accepted(sync) = &mut self.phase else { return Ok(()) };
         let sync = std::mem::replace(sync, Sync::new(Zxid::ZERO));
         let Some(link) = self.link else { return Ok(()) };
@@ -389,15 +439,14 @@ impl Learner {
             self.epoch.0,
             standing.last_committed()
         );
-        let broadcast = Broadcast::begin(standing, link, self.kind, self.epoch, sync);
+        let mut broadcast = Broadcast::begin(standing, link, self.kind, self.epoch, sync);
+        standing.put(Output::Role(self.role_in_broadcast()));
+        if self.kind == LearnerKind::Follower && standing.options.observer_masters {
+            broadcast.master = Some(Master::begin(standing, now_ms, link, self.epoch));
+        }
         self.phase = Phase::Broadcast(broadcast);
-        standing.put(self.role_output());
         standing.established = Some(self.epoch);
         Ok(())
-    }
-
-    fn role_output(&self) -> Output {
-        Output::Role(self.role())
     }
 
     // ---- batches, time ----
@@ -413,6 +462,7 @@ impl Learner {
     /// snapshot's body, which is not packets; and while our disk works it is our turn.
     fn deadline(&self, standing: &Standing) -> Option<i64> {
         match &self.phase {
+            Phase::Pausing(until_ms) => Some(*until_ms),
             Phase::Dialling | Phase::Promising(_) | Phase::Accepting(..) => None,
             Phase::Syncing(sync) if sync.receiving => None,
             Phase::Broadcast(_) => Some(self.heard_ms + standing.sync_limit_ms()),
@@ -421,13 +471,20 @@ impl Learner {
     }
 
     pub(super) fn poll_timeout(&self, standing: &Standing) -> Option<i64> {
-        self.deadline(standing)
+        let observers = self.master().map(|master| master.poll_timeout(standing));
+        [self.deadline(standing), observers].into_iter().flatten().min()
     }
 
     fn handle_timeout(&mut self, standing: &mut Standing, now_ms: i64) -> Result<(), Refusal> {
+        self.handle_of_observers(standing, now_ms, Event::Timeout);
         match self.deadline(standing) {
-            Some(deadline) if now_ms >= deadline => Err("the leader has been silent for too long"),
-            _ => Ok(()),
+            Some(deadline) if now_ms < deadline => Ok(()),
+            None => Ok(()),
+            Some(_) if matches!(self.phase, Phase::Pausing(_)) => {
+                self.dial(standing);
+                Ok(())
+            }
+            Some(_) => Err("the leader has been silent for too long"),
         }
     }
 
@@ -440,9 +497,41 @@ impl Learner {
         }
     }
 
+    pub(super) fn sync_with_leader(&mut self, standing: &mut Standing, packets: Bytes) {
+        if let Phase::Broadcast(Broadcast { master: Some(master), .. }) = &mut self.phase {
+            master.asked_sync();
+        }
+        self.send_to_leader(standing, packets);
+    }
+
+    pub(super) fn revalidate_with_leader(
+        &mut self,
+        standing: &mut Standing,
+        session: SessionId,
+        packets: Bytes,
+    ) {
+        if let Phase::Broadcast(Broadcast { master: Some(master), .. }) = &mut self.phase {
+            master.asked_revalidate(session);
+        }
+        self.send_to_leader(standing, packets);
+    }
+
     pub(super) fn pong(&mut self, standing: &mut Standing, zxid: Zxid, touched: &[u8]) {
         if let (Phase::Broadcast(_), Some(link)) = (&self.phase, self.link) {
             standing.send(link, packet(PacketType::Ping, zxid, Some(touched)));
         }
     }
+}
+
+/// Whom an observer asks, if it is not the leader, and how long it waits before that, ms.
+fn choose(standing: &mut Standing, leader: Sid) -> (Option<Sid>, i64) {
+    let (master, again) = match standing.options.observer_masters {
+        true => {
+            let choice = standing.masters.choose(leader);
+            (choice.master, choice.again)
+        }
+        false => (None, true),
+    };
+    let within_ms = if again { standing.options.observer_reconnect_delay_ms } else { 0 };
+    (master, standing.dice.below(within_ms))
 }

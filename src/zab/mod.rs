@@ -21,6 +21,8 @@ mod history;
 mod io;
 mod leader;
 mod learner;
+mod links;
+mod masters;
 mod packets;
 mod quorum;
 mod standing;
@@ -31,15 +33,16 @@ use tracing::{info, warn};
 
 use self::leader::Leader;
 use self::learner::Learner;
+use self::masters::Masters;
 use self::standing::Standing;
 use crate::limits;
-use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
+use crate::types::{Epoch, LoggedTxn, SessionId, Sid, Zxid};
 
 pub use election::{Election, ElectionOptions, ElectionOutput, Vote};
 pub use io::{
     Event, LearnerKind, LinkId, Mark, Notification, Output, Packet, Role, Step, SyncMode, Token,
 };
-pub use quorum::{Membership, QuorumRule, Quorums};
+pub use quorum::{Membership, Oracle, QuorumRule, Quorums};
 
 /// What zoo.cfg and the system properties say to the core.
 #[derive(Debug, Clone)]
@@ -59,6 +62,18 @@ pub struct ZabOptions {
     pub connect_limit_ticks: i64,
     /// `commitLogCount`: committed transactions kept in memory for learners.
     pub commit_log_count: usize,
+    /// `observerMasterPort` is set: a follower serves observers, an observer asks followers.
+    pub observer_masters: bool,
+    /// `observer.election.DelayMs`: an observer that has lost whom it learnt from looks for a
+    /// leader within so long (200 by default; here at once).
+    pub observer_election_delay_ms: i64,
+    /// `observer.reconnectDelayMs`: an observer connects within so long.
+    pub observer_reconnect_delay_ms: i64,
+    /// `leader.maxTimeToWaitForEpoch`: after so long without an epoch a leader gives up once one of
+    /// those who have elected it looks for another.
+    pub epoch_wait_ms: Option<i64>,
+    /// What the order of observer masters and observers' waits are drawn from.
+    pub seed: u64,
     /// `leader.ackLoggingFrequency`: the ACKs of one zxid in so many are [marked](Mark::Acked); 0
     /// and less: none.
     pub ack_mark_every: i64,
@@ -90,6 +105,11 @@ impl ZabOptions {
             sync_limit_ticks: 5,
             connect_limit_ticks: 0,
             commit_log_count: 500,
+            observer_masters: false,
+            observer_election_delay_ms: 0,
+            observer_reconnect_delay_ms: 0,
+            epoch_wait_ms: None,
+            seed: me.0 as u64,
             ack_mark_every: 1000,
             sync_observer: true,
             snapshot_sync_forced: false,
@@ -182,9 +202,20 @@ impl Zab {
         }
         match event {
             Event::Notification { from, notification } => {
+                if let (State::Leading(leader), ServerState::Looking) =
+                    (&self.state, notification.state)
+                {
+                    let elected_us = self.election.supporters().contains(&from);
+                    leader.hear_looking(&mut self.standing, now_ms, elected_us);
+                }
                 self.election.handle(now_ms, from, notification);
             }
             Event::ElectionRefused { sid } => self.election.refused(now_ms, sid),
+            Event::OracleSays { yes } => {
+                self.standing.oracle = if yes { Oracle::Yes } else { Oracle::No };
+                self.election.oracle(now_ms, self.standing.oracle);
+                self.handle_in_role(now_ms, event);
+            }
             Event::Timeout => {
                 self.election.handle_timeout(now_ms);
                 self.handle_in_role(now_ms, event);
@@ -209,7 +240,7 @@ impl Zab {
     /// What an event may have brought about beyond its own handler.
     fn catch_up(&mut self, now_ms: i64) {
         if let Some(reason) = self.standing.leaving.take() {
-            self.leave_role(reason);
+            self.leave_role(now_ms, reason);
         }
         self.try_looking(now_ms);
         if let Some(epoch) = self.standing.established.take() {
@@ -238,6 +269,7 @@ impl Zab {
             return;
         }
         self.role_began_ms = now_ms;
+        self.standing.quorums.oracle = self.standing.oracle;
         if leader == self.standing.me() {
             info!("elected");
             self.election.settled(ServerState::Leading);
@@ -251,7 +283,7 @@ impl Zab {
         }
     }
 
-    fn leave_role(&mut self, reason: &'static str) {
+    fn leave_role(&mut self, now_ms: i64, reason: &'static str) {
         let role = self.role();
         match &mut self.state {
             State::Leading(leader) => leader.leave(&mut self.standing),
@@ -265,6 +297,11 @@ impl Zab {
         } else {
             self.standing.put(Output::Role(Role::Leaving));
         }
+        if self.standing.options.kind == LearnerKind::Observer {
+            let within_ms = self.standing.options.observer_election_delay_ms;
+            let wait_ms = self.standing.dice.below(within_ms);
+            self.look_at_ms = self.look_at_ms.max(now_ms + wait_ms);
+        }
         self.state = State::Leaving;
     }
 
@@ -277,6 +314,7 @@ impl Zab {
         }
         let standing = &mut self.standing;
         standing.commit(standing.tail.len());
+        standing.quorums.oracle = standing.oracle;
         standing.put(Output::Role(Role::Looking));
         self.state = State::Looking;
         self.election.start(
@@ -291,14 +329,15 @@ impl Zab {
 
     /// Gives up the role, if any, for good. What remains to be polled should still be done.
     pub fn stop(&mut self) {
-        self.leave_role("shutting down");
+        self.leave_role(self.role_began_ms, "shutting down");
         self.state = State::Stopped;
     }
 
     /// The configurations have changed.
     pub fn set_quorums(&mut self, quorums: &Quorums) {
-        self.standing.quorums = quorums.clone();
-        self.election.quorums(quorums);
+        self.standing.quorums = Quorums { oracle: self.standing.oracle, ..quorums.clone() };
+        self.standing.masters = Masters::shuffle(&quorums.voters(), &mut self.standing.dice);
+        self.election.quorums(&self.standing.quorums);
     }
 
     // ---- what is to be done ----
@@ -365,10 +404,24 @@ impl Zab {
         }
     }
 
-    /// Learner: sends encoded packets, REQUEST or REVALIDATE.
-    pub fn send_to_leader(&mut self, packets: Bytes) {
+    /// Learner: sends an encoded REQUEST that is no sync.
+    pub fn send_to_leader(&mut self, request: Bytes) {
         if let State::Learning(learner) = &mut self.state {
-            learner.send_to_leader(&mut self.standing, packets);
+            learner.send_to_leader(&mut self.standing, request);
+        }
+    }
+
+    /// Learner: sends an encoded REQUEST for a sync; `Synced` is its answer.
+    pub fn sync_with_leader(&mut self, request: Bytes) {
+        if let State::Learning(learner) = &mut self.state {
+            learner.sync_with_leader(&mut self.standing, request);
+        }
+    }
+
+    /// Learner: sends an encoded REVALIDATE; `FromLeader` brings the answer.
+    pub fn revalidate_with_leader(&mut self, session: SessionId, revalidate: Bytes) {
+        if let State::Learning(learner) = &mut self.state {
+            learner.revalidate_with_leader(&mut self.standing, session, revalidate);
         }
     }
 
@@ -449,13 +502,20 @@ impl Zab {
         self.standing.tail.len()
     }
 
-    /// Leader: who has connected and said who it is.
+    /// Leader, follower that serves observers: who has connected and said who it is.
     pub fn learners(&self) -> impl Iterator<Item = LearnerView> + '_ {
-        let leader = match &self.state {
-            State::Leading(leader) => Some(leader),
-            _ => None,
+        let (leader, learner) = match &self.state {
+            State::Leading(leader) => (Some(leader), None),
+            State::Learning(learner) => (None, Some(learner)),
+            _ => (None, None),
         };
-        leader.into_iter().flat_map(|leader| leader.learners())
+        let learners = leader.into_iter().flat_map(|leader| leader.learners());
+        learners.chain(learner.into_iter().flat_map(|learner| learner.observers()))
+    }
+
+    /// Whether this server is a follower that serves observers.
+    pub fn serves_observers(&self) -> bool {
+        matches!(&self.state, State::Learning(learner) if learner.serves_observers())
     }
 
     /// Learner: how it was brought up to date, and how long that took, ms.

@@ -20,6 +20,20 @@ pub struct Membership {
     pub text: Bytes,
 }
 
+/// What a file on this server's disk says for two voters, of which one alone is no quorum
+/// (Apache's `QuorumOracleMaj`, `oraclePath`). Whoever writes the two files sees to it that they
+/// never both say yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Oracle {
+    /// There is none, or nobody has to ask it: the other voter is there.
+    #[default]
+    Silent,
+    /// This server may go on alone.
+    Yes,
+    /// It must not; and whoever leads alone may.
+    No,
+}
+
 /// What makes a quorum of the voters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QuorumRule {
@@ -42,6 +56,11 @@ impl Membership {
             QuorumRule::Majority => 1,
             QuorumRule::Groups { weight_of, .. } => weight_of.get(&sid).copied().unwrap_or(1),
         }
+    }
+
+    /// Two voters that decide by majority, that is, only together.
+    fn is_pair(&self) -> bool {
+        self.rule == QuorumRule::Majority && self.voters.len() == 2
     }
 
     /// Whether these servers decide. Whoever has no vote counts for nothing.
@@ -73,17 +92,26 @@ pub struct Quorums {
     pub committed: Membership,
     /// Present only while its version is greater than the committed one's.
     pub last_seen: Option<Membership>,
+    pub oracle: Oracle,
 }
 
 impl Quorums {
     /// Nothing but `committed`.
     pub fn settled(committed: Membership) -> Quorums {
-        Quorums { committed, last_seen: None }
+        Quorums { committed, last_seen: None, oracle: Oracle::Silent }
     }
 
     /// Whether these servers decide under every configuration.
     pub fn is_quorum(&self, acks: &BTreeSet<Sid>) -> bool {
-        self.all().all(|membership| membership.is_quorum(acks))
+        self.all().all(|membership| {
+            let alone = self.oracle == Oracle::Yes && membership.is_pair();
+            membership.is_quorum(acks) || (alone && !acks.is_disjoint(&membership.voters))
+        })
+    }
+
+    /// Whether the other one of two voters may lead without this one.
+    pub fn yields_to_the_other(&self) -> bool {
+        self.oracle == Oracle::No && self.all().all(Membership::is_pair)
     }
 
     /// Whether the server has a vote under any configuration.
@@ -137,6 +165,20 @@ mod tests {
         assert!(!ensemble.is_quorum(&sids(&[1, 2, 3, 6, 7])), "one group of two");
         assert!(!ensemble.is_quorum(&sids(&[1, 2, 4, 6])), "half of the second group's weight");
         assert!(ensemble.is_quorum(&sids(&[1, 2, 4, 5])));
+    }
+
+    #[test]
+    fn an_oracle_lets_one_of_two_decide() {
+        let mut quorums = Quorums::settled(majority(&[1, 2]));
+        assert!(!quorums.is_quorum(&sids(&[1])));
+        quorums.oracle = Oracle::Yes;
+        assert!(quorums.is_quorum(&sids(&[1])));
+        assert!(!quorums.is_quorum(&sids(&[])) && !quorums.is_quorum(&sids(&[3])));
+        quorums.oracle = Oracle::No;
+        assert!(!quorums.is_quorum(&sids(&[1])) && quorums.yields_to_the_other());
+        quorums.committed = majority(&[1, 2, 3]);
+        quorums.oracle = Oracle::Yes;
+        assert!(!quorums.is_quorum(&sids(&[1])), "of three voters it is asked for none");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::history::{follows, CommittedLog};
-use super::{LinkId, Mark, Output, Quorums, Step, Token, ZabOptions};
+use super::masters::{Dice, Masters};
+use super::{LinkId, Mark, Oracle, Output, Quorums, Step, Token, ZabOptions};
 use crate::types::{Epoch, LoggedTxn, Sid, Zxid};
 
 /// Marks that are kept for whoever counts.
@@ -25,7 +26,12 @@ enum Asked {
 pub(super) struct Standing {
     pub(super) options: ZabOptions,
     pub(super) quorums: Quorums,
+    /// What the oracle has said last, if there is one.
+    pub(super) oracle: Oracle,
     pub(super) outputs: VecDeque<Output>,
+    /// Whom an observer asks next.
+    pub(super) masters: Masters,
+    pub(super) dice: Dice,
     /// What metrics count, as far as nobody has asked for it.
     pub(super) marks: Vec<Mark>,
     /// The epoch promised last, as the file says (ZOOKEEPER-2307: never what it should say).
@@ -54,10 +60,15 @@ pub(super) struct Standing {
 impl Standing {
     pub(super) fn new(options: ZabOptions, start: super::Start) -> Standing {
         let keep = options.commit_log_count;
+        let mut dice = Dice::new(options.seed);
+        let masters = Masters::shuffle(&options.quorums.voters(), &mut dice);
         Standing {
             quorums: options.quorums.clone(),
+            oracle: Oracle::Silent,
             options,
             outputs: VecDeque::new(),
+            masters,
+            dice,
             marks: Vec::new(),
             accepted_epoch: start.accepted_epoch,
             current_epoch: start.current_epoch,

@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use jute::quorum::{PacketType, QuorumPacket};
 use jute::{Decode, Limits, Reader};
-use oxkeeper::types::{LoggedTxn, Sid, Zxid};
+use oxkeeper::types::{LoggedTxn, Zxid};
 use oxkeeper::zab::{Event, LinkId, Packet};
 
+use super::node::Dial;
 use super::{Net, What};
 
 /// What travels.
@@ -33,20 +34,22 @@ pub struct Connection {
 
 impl Net {
     /// A dial takes effect, or is tried again until its time is up.
-    pub(super) fn dialled(&mut self, index: usize, leader: Sid, deadline_ms: i64) {
-        let target = self.nodes.iter().position(|node| node.sid == leader);
-        let incarnation = self.nodes[index].dial;
-        if incarnation != Some((leader, deadline_ms)) {
+    pub(super) fn dialled(&mut self, index: usize, dial: Dial) {
+        if self.nodes[index].dial != Some(dial) {
             return;
         }
-        let reachable = target
-            .filter(|target| self.nodes[*target].listens && !self.cut.contains(&(index, *target)));
+        let target = self.nodes.iter().position(|node| node.sid == dial.to);
+        let reachable = target.filter(|target| {
+            let node = &self.nodes[*target];
+            let listens = if dial.to_observe { node.listens_for_observers } else { node.listens };
+            listens && !self.cut.contains(&(index, *target))
+        });
         let Some(target) = reachable else {
-            if self.now_ms >= deadline_ms {
+            if self.now_ms >= dial.deadline_ms {
                 self.nodes[index].dial = None;
                 self.tell(index, Event::DialFailed);
             } else {
-                self.at(20, What::Dialled(index, leader, deadline_ms));
+                self.at(20, What::Dialled(index, dial));
             }
             return;
         };

@@ -16,7 +16,7 @@ use oxkeeper::types::{Epoch, LoggedTxn, Sid, Zxid};
 use oxkeeper::zab::{Event, LinkId, Notification, Role};
 
 use self::link::Connection;
-use self::node::Node;
+use self::node::{Dial, Node};
 
 /// `tickTime` of everybody here, ms.
 pub const TICK_MS: i64 = 100;
@@ -66,7 +66,7 @@ enum What {
     /// An end of a connection hears that it is gone.
     Gone(u64, usize),
     /// A dial gets through, or not.
-    Dialled(usize, Sid, i64),
+    Dialled(usize, Dial),
     /// A client writes to whoever leads.
     Write,
     Fault,
@@ -125,7 +125,7 @@ impl Net {
     fn new(seed: u64) -> Net {
         let mut rng = Rng::new(seed);
         let voters = [3, 3, 3, 4, 5][rng.below(5)];
-        let observers = rng.below(3) / 2;
+        let observers = [0, 0, 1, 2][rng.below(4)];
         let shape = node::Shape::draw(&mut rng, voters, observers);
         let mut net = Net {
             rng,
@@ -187,7 +187,7 @@ impl Net {
             What::Core(index, event) => self.tell(index, *event),
             What::Arrive(connection, end) => self.arrive(connection, end),
             What::Gone(connection, end) => self.gone(connection, end),
-            What::Dialled(index, leader, deadline_ms) => self.dialled(index, leader, deadline_ms),
+            What::Dialled(index, dial) => self.dialled(index, dial),
             What::Write => self.write(),
             What::Fault => self.fault(),
             What::Restart(index) => self.restart(index),

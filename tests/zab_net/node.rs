@@ -20,6 +20,8 @@ pub struct Shape {
     keep: usize,
     log_sync: bool,
     sync_observer: bool,
+    /// Observers ask followers.
+    masters: bool,
 }
 
 impl Shape {
@@ -48,8 +50,18 @@ impl Shape {
             keep: [2, 10, 500][rng.below(3)],
             log_sync: !rng.one_in(3),
             sync_observer: !rng.one_in(3),
+            masters: !rng.one_in(3),
         }
     }
+}
+
+/// A connection that shall be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dial {
+    pub to: Sid,
+    /// On the port for observers.
+    pub to_observe: bool,
+    pub deadline_ms: i64,
 }
 
 pub struct Node {
@@ -63,8 +75,9 @@ pub struct Node {
     /// Whether they do see it.
     pub serving: Option<Role>,
     pub listens: bool,
-    /// The dial under way: to whom, until when.
-    pub dial: Option<(Sid, i64)>,
+    pub listens_for_observers: bool,
+    /// The dial under way.
+    pub dial: Option<Dial>,
     pub stranger: bool,
     pub stalled_until_ms: i64,
     disk_works: bool,
@@ -81,6 +94,8 @@ impl Node {
             options.kind = LearnerKind::Observer;
             options.sync_observer = shape.sync_observer;
         }
+        options.observer_masters = shape.masters;
+        options.observer_election_delay_ms = 50;
         options.tick_ms = TICK_MS;
         options.commit_log_count = shape.keep;
         options.log_sync_enabled = shape.log_sync;
@@ -98,6 +113,7 @@ impl Node {
             replica: Vec::new(),
             serving: None,
             listens: false,
+            listens_for_observers: false,
             dial: None,
             stranger: false,
             stalled_until_ms: 0,
@@ -162,6 +178,16 @@ impl Node {
     }
 }
 
+/// All is put out: clients see the role that the server has, and a learner that serves has been
+/// synchronised.
+fn check_service(zab: &Zab, serving: Option<Role>) {
+    let role = Some(zab.role());
+    let serves = role.filter(|role| matches!(role, Role::Leading { .. } | Role::Learning { .. }));
+    assert_eq!(serving, serves, "clients see another role than the server has");
+    let learns = matches!(serves, Some(Role::Learning { .. }));
+    assert!(!learns || zab.synced_by().is_some(), "it serves without having been synchronised");
+}
+
 impl Net {
     /// The process starts, with what the disk has.
     pub(super) fn restart(&mut self, index: usize) {
@@ -199,6 +225,7 @@ impl Net {
         }
         node.serving = None;
         node.listens = false;
+        node.listens_for_observers = false;
         node.dial = None;
         node.disk.crash(steps, more);
         self.break_all(|a, b| a == index || b == index);
@@ -234,6 +261,7 @@ impl Net {
         }
         let node = &mut self.nodes[index];
         let Some(zab) = node.zab.as_ref() else { return };
+        check_service(zab, node.serving);
         let relearnt = node.stranger && !zab.is_stranger();
         node.stranger &= zab.is_stranger();
         if let Some(at) = zab.poll_timeout() {
@@ -253,18 +281,14 @@ impl Net {
             Output::Notify { to, notification } => self.notify(index, to, notification),
             Output::Listen(on) => {
                 self.nodes[index].listens = on;
-                if !on {
-                    for link in self.links_of(index, true) {
-                        self.close(index, link);
-                    }
-                }
+                self.hang_up(index, on);
             }
-            Output::Dial { leader, within_ms } => {
-                let deadline_ms = self.now_ms + within_ms;
-                self.nodes[index].dial = Some((leader, deadline_ms));
-                let delay = self.delay(5, 100);
-                self.at(delay, What::Dialled(index, leader, deadline_ms));
+            Output::ListenForObservers(on) => {
+                self.nodes[index].listens_for_observers = on;
+                self.hang_up(index, on);
             }
+            Output::Dial { leader, within_ms } => self.dial(index, leader, false, within_ms),
+            Output::DialMaster { master, within_ms } => self.dial(index, master, true, within_ms),
             Output::Send { link, packets } => self.send_packets(index, link, &packets),
             Output::SendLog { link, from, upto } => self.send_log(index, link, from, upto),
             Output::FindLog { link, from, .. } => {
@@ -288,6 +312,21 @@ impl Net {
                 }
             }
         }
+    }
+
+    fn hang_up(&mut self, index: usize, listens: bool) {
+        if !listens {
+            for link in self.links_of(index, true) {
+                self.close(index, link);
+            }
+        }
+    }
+
+    fn dial(&mut self, index: usize, to: Sid, to_observe: bool, within_ms: i64) {
+        let dial = Dial { to, to_observe, deadline_ms: self.now_ms + within_ms };
+        self.nodes[index].dial = Some(dial);
+        let delay = self.delay(5, 100);
+        self.at(delay, What::Dialled(index, dial));
     }
 
     fn notify(&mut self, index: usize, to: Sid, notification: oxkeeper::zab::Notification) {
@@ -360,12 +399,18 @@ impl Net {
             Role::Leading { epoch } => {
                 self.trace.records.push(Record::Established { sid, epoch, history });
             }
-            Role::Learning { epoch, .. } => {
-                match node.zab.as_ref().and_then(|zab| zab.synced_by()) {
+            Role::Learning { epoch, leader, .. } => {
+                match self.nodes[index].zab.as_ref().and_then(|zab| zab.synced_by()) {
                     Some((SyncMode::Diff, _)) => self.saw("synchronised by DIFF"),
                     Some((SyncMode::Trunc, _)) => self.saw("synchronised by TRUNC"),
                     Some((SyncMode::Snap, _)) => self.saw("synchronised by SNAP"),
-                    None => panic!("it serves without having been synchronised"),
+                    // Several events were taken in at once, and the last of them ended the role:
+                    // that is put out behind this, or `check_service` finds out.
+                    None => self.saw("a role that was over before it began"),
+                }
+                let master = self.nodes.iter().find(|node| node.sid == leader);
+                if master.and_then(|node| node.zab.as_ref()).is_some_and(|z| z.serves_observers()) {
+                    self.saw("an observer learnt from a follower");
                 }
                 self.trace.records.push(Record::Began { sid, epoch, history });
             }

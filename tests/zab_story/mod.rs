@@ -5,9 +5,12 @@ mod show;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, ProtocolVersion, ServerState};
+use jute::quorum::{
+    AcceptedEpoch, ForwardedRequest, LearnerInfo, PacketType, ProtocolVersion, Revalidated,
+    ServerState, SessionTimeout,
+};
 use jute::{Encode, Writer};
-use oxkeeper::types::{Epoch, LoggedTxn, Sid, Zxid};
+use oxkeeper::types::{Epoch, LoggedTxn, SessionId, Sid, Zxid};
 use oxkeeper::zab::{
     Event, LearnerKind, LinkId, Membership, Notification, Output, Packet, QuorumRule, Quorums,
     Start, Token, Zab, ZabOptions,
@@ -71,6 +74,14 @@ impl Teller {
                 let packets = show::encode(PacketType::Request, Zxid::NONE, Some(b"request"));
                 return self.zab().send_to_leader(packets);
             }
+            ["request", "sync"] => {
+                let packets = show::encode(PacketType::Request, Zxid::NONE, Some(b"sync"));
+                return self.zab().sync_with_leader(packets);
+            }
+            ["revalidate", session] => {
+                let packets = show::encode(PacketType::Revalidate, Zxid::NONE, Some(b"session"));
+                return self.zab().revalidate_with_leader(SessionId(number(session)), packets);
+            }
             ["stop"] => return self.zab().stop(),
             ["time", ms] => {
                 self.now_ms += number(ms.trim_start_matches('+'));
@@ -79,6 +90,7 @@ impl Teller {
             ["note", from, state, vote @ ..] => {
                 Event::Notification { from: Sid(number(from)), notification: note_of(state, vote) }
             }
+            ["oracle", word] => Event::OracleSays { yes: *word == "yes" },
             ["refused", sid] => Event::ElectionRefused { sid: Sid(number(sid)) },
             ["link", link] => Event::LinkOpened { link: link_of(link) },
             ["closed", link] => Event::LinkClosed { link: link_of(link) },
@@ -140,6 +152,11 @@ impl Teller {
                 "keep" => options.commit_log_count = number(value) as usize,
                 "no-log-sync" => options.log_sync_enabled = false,
                 "force-snap" => options.snapshot_sync_forced = true,
+                "masters" => options.observer_masters = true,
+                "seed" => options.seed = number(value) as u64,
+                "election-delay" => options.observer_election_delay_ms = number(value),
+                "reconnect-delay" => options.observer_reconnect_delay_ms = number(value),
+                "epoch-wait" => options.epoch_wait_ms = Some(number(value)),
                 "unlogged" => options.sync_observer = false,
                 "backlog" => options.backlog_bytes_max = number(value) as usize,
                 "snaps" => options.concurrent_snap_syncs_max = number(value) as usize,
@@ -232,6 +249,21 @@ fn packet_of(words: &[&str]) -> Packet {
             encoded(&ProtocolVersion { version })
         }
         Some(PacketType::Proposal | PacketType::Inform) => Some(txn(zxid).bytes),
+        Some(PacketType::Request) => encoded(&ForwardedRequest {
+            session_id: value("session").map_or(0, number),
+            cxid: 1,
+            op: value("op").map_or(0, number) as i32,
+            body: b"body",
+        }),
+        Some(PacketType::Revalidate) => {
+            let session = words.get(2).map_or(0, |word| number(word));
+            match value("valid") {
+                None => encoded(&SessionTimeout { session_id: session, timeout_ms: 1 }),
+                Some(valid) => {
+                    encoded(&Revalidated { session_id: session, valid: valid == "true" })
+                }
+            }
+        }
         Some(PacketType::InformAndActivate) => {
             let designated = 1i64.to_be_bytes();
             Some([designated.as_slice(), &txn(zxid).bytes].concat().into())

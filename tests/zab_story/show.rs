@@ -58,6 +58,10 @@ pub fn output(output: &Output) -> String {
         ),
         Output::Listen(on) => format!("listen {on}"),
         Output::Dial { leader, within_ms } => format!("dial {} within {within_ms}", leader.0),
+        Output::DialMaster { master, within_ms } => {
+            format!("dial master {} within {within_ms}", master.0)
+        }
+        Output::ListenForObservers(on) => format!("listen for observers {on}"),
         Output::Send { link, packets } => format!("send {}: {}", link.0, all_packets(packets)),
         Output::SendLog { link, from, upto } => {
             format!("send {}: log behind {} up to {}", link.0, zxid(*from), zxid(*upto))

@@ -55,7 +55,7 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .in_ensemble()
         .doc("time to connect to a leader; 0 means initLimit"),
     cfg("observerMasterPort", Int, "0")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("port on which followers serve observers; 0 is off"),
     cfg("electionAlg", Int, "3").within(3, 3, Refuse).in_ensemble().doc("only 3 is left"),
     cfg("quorumListenOnAllIPs", Bool, "false")
@@ -79,13 +79,13 @@ pub(super) static ENSEMBLE: &[Key] = &[
     cfg("multiAddress.reachabilityCheckTimeoutMs", Int, "1000")
         .either()
         .unit("ms")
-        .later(Ensemble)
+        .without_meaning("all of them are dialled at once; the first that answers is taken")
         .doc("time to find a reachable one among them"),
     cfg("multiAddress.reachabilityCheckEnabled", Bool, "true")
         .either()
-        .later(Ensemble)
+        .without_meaning("all of them are dialled at once; the first that answers is taken")
         .doc("look for a reachable one among them"),
-    cfg("oraclePath", Path, "").later(Ensemble).doc("file that decides for two servers"),
+    cfg("oraclePath", Path, "").in_ensemble().doc("file that decides for two servers"),
     cfg("quorum.cnxn.threads.size", Int, "20")
         .at_least(20, Clamp)
         .without_meaning("connections between members need no thread pool")

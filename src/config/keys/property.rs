@@ -246,19 +246,19 @@ pub(super) static NETWORK: &[Key] = &[
 ];
 
 pub(super) static ENSEMBLE: &[Key] = &[
-    prop("leaderServes", NotNo, "yes").later(Ensemble).doc("no: a leader takes no clients"),
+    prop("leaderServes", NotNo, "yes").in_ensemble().doc("no: a leader takes no clients"),
     prop("observer.syncEnabled", Flag, "true").in_ensemble().doc("wins over syncEnabled"),
     prop("observer.reconnectDelayMs", DecodedLong, "0")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("wait of an observer before it connects again"),
     prop("observer.election.DelayMs", DecodedLong, "200")
         .unit("ms")
-        .later(Ensemble)
+        .in_ensemble()
         .doc("wait of an observer before it looks for a leader"),
     prop("observerMaster.sizeLimit", DecodedInt, "33554432")
         .unit("bytes")
-        .later(Ensemble)
+        .without_meaning("observers start from the committed log; there is no queue")
         .doc("queue of a follower for observers"),
     prop("fastleader.minNotificationInterval", DecodedInt, "200")
         .unit("ms")
@@ -276,8 +276,8 @@ pub(super) static ENSEMBLE: &[Key] = &[
         .doc("logs sent at the same time"),
     prop("leader.maxTimeToWaitForEpoch", DecodedInt, "-1")
         .unit("ms")
-        .later(Ensemble)
-        .doc("wait for a quorum to agree on an epoch; -1 is initLimit"),
+        .in_ensemble()
+        .doc("then a leader gives up if one who elected it looks again; -1: after initLimit"),
     prop("leader.ackLoggingFrequency", DecodedInt, "1000")
         .later(Ensemble)
         .doc("measure one of so many acknowledgements"),

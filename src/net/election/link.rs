@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use jute::quorum::NOTIFICATION_LEN_MAX;
-use jute::Decode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::TcpStream;
@@ -15,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::Inner;
 use crate::limits;
-use crate::types::{Sid, Zxid};
+use crate::types::Sid;
 use crate::zab::{Event, Notification};
 
 /// A connection that is in use.
@@ -129,7 +128,7 @@ impl Inner {
             match take_frame(&mut received) {
                 Err(len) => return format!("a notification of {len} bytes"),
                 Ok(Some(frame)) => {
-                    match decode(&frame) {
+                    match Notification::from_wire(&frame) {
                         Some(notification) => {
                             (self.events)(Event::Notification { from: sid, notification });
                         }
@@ -174,20 +173,6 @@ fn take_frame(received: &mut BytesMut) -> Result<Option<Bytes>, i32> {
     }
     received.advance(4);
     Ok(Some(received.split_to(len).freeze()))
-}
-
-/// `None`: nothing that can be read, as from a server of some later time.
-fn decode(frame: &Bytes) -> Option<Notification> {
-    let read = jute::quorum::Notification::from_bytes(frame).ok()?;
-    Some(Notification {
-        state: read.state,
-        leader: Sid(read.leader),
-        zxid: Zxid(read.zxid),
-        round: read.round,
-        peer_epoch: read.peer_epoch,
-        version: read.version,
-        config: read.config.map(|text| frame.slice_ref(text)),
-    })
 }
 
 /// Room for a few notifications.

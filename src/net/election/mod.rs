@@ -157,16 +157,7 @@ fn targets(peers: &BTreeMap<Sid, Vec<(String, u16)>>) -> BTreeMap<Sid, Vec<Targe
 fn encode(notification: &Notification) -> Bytes {
     let mut w = Writer::new();
     let frame = w.begin_frame();
-    jute::quorum::Notification {
-        state: notification.state,
-        leader: notification.leader.0,
-        zxid: notification.zxid.0,
-        round: notification.round,
-        peer_epoch: notification.peer_epoch,
-        version: notification.version,
-        config: notification.config.as_deref(),
-    }
-    .encode(&mut w);
+    notification.to_wire().encode(&mut w);
     w.end_frame(frame);
     w.into_vec().into()
 }

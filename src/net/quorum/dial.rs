@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::link::Origin;
 use super::thread::Desk;
-use super::{QuorumAddress, SnapshotSink};
+use super::{Door, QuorumAddress, SnapshotSink};
 use crate::types::Sid;
 use crate::zab::Event;
 
@@ -18,8 +18,8 @@ use crate::zab::Event;
 const TRIES: usize = 5;
 
 /// Dials and tells what has come of it.
-pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>, leader: Sid, within: Duration) {
-    let addresses = (desk.settings.addresses)(leader);
+pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>, to: Sid, door: Door, within: Duration) {
+    let addresses = desk.settings.addresses_of(to, door);
     let pause = Duration::from_millis(desk.settings.dial_pause_ms);
     let outcome = match tokio::time::timeout(within, connect(addresses, pause)).await {
         Ok(outcome) => outcome,
@@ -28,7 +28,7 @@ pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>, leader: Sid, within:
     match outcome {
         Ok((stream, peer)) => desk.open(stream, Origin::Dialled, peer),
         Err(why) => {
-            tracing::warn!("No connection to the quorum port of server {}: {why}", leader.0);
+            tracing::warn!("No connection to the {door} of server {}: {why}", to.0);
             desk.tell(Event::DialFailed);
         }
     }

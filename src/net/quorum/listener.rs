@@ -1,5 +1,5 @@
 //! The leader's side: listening on this server's quorum addresses (Apache's `Leader`, its
-//! constructor and `LearnerCnxAcceptor`).
+//! constructor and `LearnerCnxAcceptor`); and that of a follower which serves observers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::link::Origin;
 use super::thread::Desk;
-use super::{QuorumAddress, SnapshotSink};
+use super::{Door, QuorumAddress, SnapshotSink};
 use crate::net::listener::{bind, bind_any};
 use crate::zab::Event;
 
@@ -21,16 +21,15 @@ const BACKLOG: i32 = 50;
 const ACCEPT_PAUSE_MS: u64 = 10;
 
 /// Listens until it is aborted, which closes the ports at once.
-pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>) {
+pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>, door: Door) {
     let settings = &desk.settings;
-    let addresses = (settings.addresses)(settings.me);
-    let bound = bind_all(&addresses, settings.listen_on_all_ips).await;
+    let addresses = settings.addresses_of(settings.me, door);
+    let bound = bind_all(&addresses, settings.listen_on_all_ips, door).await;
     if bound.listeners.is_empty() {
         let why = match bound.failures.join(", ") {
             none if none.is_empty() => "the configuration has no quorum address of ours".to_owned(),
             failures => failures,
         };
-        tracing::error!("Cannot lead, because nobody could connect: {why}");
         return desk.tell(Event::ListenFailed { why });
     }
     // As with Apache, one address is enough.
@@ -45,8 +44,8 @@ pub(super) async fn run<S: SnapshotSink>(desk: Rc<Desk<S>>) {
     while accepting.join_next().await.is_some() {}
 }
 
-#[derive(Default)]
 struct Bound {
+    door: Door,
     listeners: Vec<TcpListener>,
     /// Address and reason.
     failures: Vec<String>,
@@ -56,7 +55,7 @@ impl Bound {
     fn note(&mut self, shown: String, attempt: io::Result<std::net::TcpListener>) {
         match attempt.and_then(TcpListener::from_std) {
             Ok(listener) => {
-                tracing::info!("Listening on quorum port {shown}");
+                tracing::info!("Listening on the {} {shown}", self.door);
                 self.listeners.push(listener);
             }
             Err(e) => self.failures.push(format!("{shown}: {e}")),
@@ -64,8 +63,8 @@ impl Bound {
     }
 }
 
-async fn bind_all(addresses: &[QuorumAddress], on_all_ips: bool) -> Bound {
-    let mut bound = Bound::default();
+async fn bind_all(addresses: &[QuorumAddress], on_all_ips: bool, door: Door) -> Bound {
+    let mut bound = Bound { door, listeners: Vec::new(), failures: Vec::new() };
     let mut done: Vec<SocketAddr> = Vec::new();
     for QuorumAddress { host, port } in addresses {
         let any = host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());

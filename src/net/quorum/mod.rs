@@ -55,6 +55,25 @@ pub struct QuorumAddress {
     pub port: u16,
 }
 
+/// Which of a server's ports for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A leader's.
+    Quorum,
+    /// That of a follower which serves observers.
+    Observers,
+}
+
+/// As in the log.
+impl std::fmt::Display for Door {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Door::Quorum => "quorum port",
+            Door::Observers => "port for observers",
+        })
+    }
+}
+
 /// How the port behaves.
 #[derive(Clone)]
 pub struct Settings {
@@ -62,6 +81,9 @@ pub struct Settings {
     pub me: Sid,
     /// Asked anew whenever this server listens or dials.
     pub addresses: AddressBook,
+    /// `observerMasterPort`, on the quorum addresses of every voter; `None`: observers ask the
+    /// leader.
+    pub observer_port: Option<u16>,
     /// `quorumListenOnAllIPs`: listen on every address of the machine.
     pub listen_on_all_ips: bool,
     /// `jute.maxbuffer` with its extra size: bounds each length in a packet.
@@ -81,6 +103,17 @@ pub struct Settings {
     /// Most bytes that may wait to be sent on one connection
     /// ([`LINK_OUTPUT_BYTES_MAX`](crate::limits::LINK_OUTPUT_BYTES_MAX)).
     pub output_bytes_max: usize,
+}
+
+impl Settings {
+    /// Where that server has that port.
+    fn addresses_of(&self, sid: Sid, door: Door) -> Vec<QuorumAddress> {
+        let mut addresses = (self.addresses)(sid);
+        if let (Door::Observers, Some(port)) = (door, self.observer_port) {
+            addresses.iter_mut().for_each(|address| address.port = port);
+        }
+        addresses
+    }
 }
 
 /// Where the files behind the protocol come from and go to.

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inflow::Taken;
 use super::shelf::Shelf;
-use super::{SnapshotFile, SnapshotSink};
+use super::{Door, SnapshotFile, SnapshotSink};
 use crate::types::{Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification};
 
@@ -18,9 +18,11 @@ pub(super) enum Command {
         to: Sid,
         notification: Notification,
     },
-    Listen(bool),
+    /// There, or nowhere any more.
+    Listen(Option<Door>),
     Dial {
-        leader: Sid,
+        to: Sid,
+        door: Door,
         within_ms: i64,
     },
     CancelDial,
@@ -85,14 +87,24 @@ impl<S: SnapshotSink> PeerPorts<S> {
     /// Listens on this server's quorum addresses, or stops it and closes all that was accepted.
     /// `ListenFailed` tells if none of them can be had.
     pub fn listen(&mut self, on: bool) {
-        self.queued.push(Command::Listen(on));
+        self.queued.push(Command::Listen(on.then_some(Door::Quorum)));
+    }
+
+    /// The same for the port on which a follower serves observers.
+    pub fn listen_for_observers(&mut self, on: bool) {
+        self.queued.push(Command::Listen(on.then_some(Door::Observers)));
     }
 
     /// Connects to the leader's quorum port: `LinkOpened` or, after `within_ms` at the latest,
     /// `DialFailed`. Whatever was dialled before is closed, a dial under way is cancelled silently,
     /// and a snapshot that nobody has fetched is thrown away, as it is by `listen(true)`.
     pub fn dial(&mut self, leader: Sid, within_ms: i64) {
-        self.queued.push(Command::Dial { leader, within_ms });
+        self.queued.push(Command::Dial { to: leader, door: Door::Quorum, within_ms });
+    }
+
+    /// The same, to a follower's port for observers.
+    pub fn dial_master(&mut self, master: Sid, within_ms: i64) {
+        self.queued.push(Command::Dial { to: master, door: Door::Observers, within_ms });
     }
 
     /// Gives up a dial that is under way: neither of its events will come any more, unless it is

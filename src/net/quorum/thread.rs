@@ -17,7 +17,9 @@ use super::link::{self, Link, Origin};
 use super::ports::{Command, Mailbox};
 use super::shelf::Shelf;
 use super::writer::Item;
-use super::{dial, listener, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources};
+use super::{
+    dial, listener, Door, ElectionPort, EventSink, PeerPorts, Settings, SnapshotSink, Sources,
+};
 use crate::limits;
 use crate::types::Sid;
 use crate::zab::{Event, LinkId};
@@ -112,12 +114,12 @@ impl<S: SnapshotSink> Desk<S> {
     async fn handle(self: &Rc<Self>, command: Command, election_port: &dyn ElectionPort) {
         match command {
             Command::Notify { to, notification } => election_port.notify(to, notification),
-            Command::Listen(true) => self.listen().await,
-            Command::Listen(false) => {
+            Command::Listen(Some(door)) => self.listen(door).await,
+            Command::Listen(None) => {
                 self.stop_listening().await;
                 self.close_all(Origin::Accepted);
             }
-            Command::Dial { leader, within_ms } => self.dial(leader, within_ms),
+            Command::Dial { to, door, within_ms } => self.dial(to, door, within_ms),
             Command::CancelDial => self.cancel_dial(),
             Command::Send { link, packets } => self.queue(link, Item::Packets(packets)),
             Command::SendLog { link, from, upto } => self.queue(link, Item::Log { from, upto }),
@@ -193,10 +195,10 @@ impl<S: SnapshotSink> Desk<S> {
         }
     }
 
-    async fn listen(self: &Rc<Self>) {
+    async fn listen(self: &Rc<Self>, door: Door) {
         self.shelf.clear();
         self.stop_listening().await;
-        let task = tokio::task::spawn_local(listener::run(Rc::clone(self)));
+        let task = tokio::task::spawn_local(listener::run(Rc::clone(self), door));
         self.listening.replace(Some(task));
     }
 
@@ -210,12 +212,12 @@ impl<S: SnapshotSink> Desk<S> {
         }
     }
 
-    fn dial(self: &Rc<Self>, leader: Sid, within_ms: i64) {
+    fn dial(self: &Rc<Self>, to: Sid, door: Door, within_ms: i64) {
         self.cancel_dial();
         self.close_all(Origin::Dialled);
         self.shelf.clear();
         let within = Duration::from_millis(u64::try_from(within_ms).unwrap_or(0));
-        let task = tokio::task::spawn_local(dial::run(Rc::clone(self), leader, within));
+        let task = tokio::task::spawn_local(dial::run(Rc::clone(self), to, door, within));
         self.dialling.replace(Some(task));
     }
 

@@ -88,6 +88,7 @@ fn member() -> Shared {
         membership: Bytes::from(MEMBERS),
         quorum_size: 2,
         observer_master: Some(Sid(1)),
+        own_observers: Some(2),
         leader: LeaderView {
             learners: 3,
             synced_followers: 1,
@@ -151,6 +152,18 @@ fn a_learner_tells_of_no_learners_and_of_timeouts_for_deadlines() {
     let dump = said(&shared, b"dump");
     let begin = "SessionTracker dump:\nLocal Session Sets (0)/(0):\nGlobal Sessions(0):\n";
     assert!(dump.starts_with(begin), "{dump}");
+}
+
+#[test]
+fn a_follower_counts_the_observers_that_it_serves() {
+    let shared = member();
+    shared.serve(Serving::Follower, Some(Epoch(1)));
+    let mntr = said(&shared, b"mntr");
+    assert!(mntr.lines().any(|line| line == "zk_synced_observers\t2"), "{mntr}");
+    assert!(!mntr.contains("zk_observer_master_id"), "{mntr}");
+    shared.tell_member(MemberView { own_observers: None, ..shared.member() });
+    let mntr = said(&shared, b"mntr");
+    assert!(!mntr.contains("zk_synced_observers"), "no port for observers: {mntr}");
 }
 
 #[test]

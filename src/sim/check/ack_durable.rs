@@ -57,3 +57,34 @@ fn leader_says(note: &Note, packet: &Said) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{said, says, txn, zxid, Stage, Verdict};
+    use super::*;
+    use crate::types::{Epoch, Zxid};
+
+    /// Its disk has one transaction of epoch 1, which is accepted and current.
+    fn speaks(dialled: bool, kind: PacketType, zxid: Zxid) -> Verdict {
+        let mut stage = Stage::new();
+        stage.log(0, &[txn(1, 1)]);
+        stage.nodes[0].durable.accepted = Epoch(1);
+        stage.nodes[0].durable.current = Epoch(1);
+        stage.act(&mut AckDurable, 0, says(dialled, vec![said(kind, zxid)]))
+    }
+
+    #[test]
+    fn a_learner_acks_what_it_has() {
+        speaks(true, PacketType::Ack, zxid(1, 1)).expect("it has it");
+        speaks(true, PacketType::Ack, zxid(1, 2)).expect_err("it has it not");
+        speaks(true, PacketType::Ack, zxid(1, 0)).expect("it is in epoch 1");
+        speaks(true, PacketType::Ack, zxid(2, 0)).expect_err("it is not in epoch 2");
+    }
+
+    #[test]
+    fn a_leader_begins_an_epoch_that_it_has_promised() {
+        speaks(false, PacketType::LeaderInfo, zxid(1, 0)).expect("it has promised");
+        speaks(false, PacketType::LeaderInfo, zxid(2, 0)).expect_err("it has not");
+        speaks(false, PacketType::NewLeader, zxid(2, 0)).expect_err("nor for NEWLEADER");
+    }
+}

@@ -30,3 +30,20 @@ impl Check for Leadership {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{leading, Stage};
+    use super::*;
+    use crate::types::Zxid;
+
+    #[test]
+    fn an_epoch_is_led_once() {
+        let (mut stage, mut check) = (Stage::new(), Leadership::default());
+        let leads = |epoch| Act::Role { role: leading(epoch), applied: Zxid::ZERO };
+        stage.act(&mut check, 0, leads(1)).expect("the first");
+        stage.act(&mut check, 1, leads(2)).expect("another epoch");
+        stage.act(&mut check, 2, leads(1)).expect_err("led by another server");
+        stage.act(&mut check, 1, leads(2)).expect_err("led before, by itself");
+    }
+}

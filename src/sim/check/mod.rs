@@ -1,22 +1,44 @@
 //! What must hold at every instant, one file each. A check hears of everything that a server does
-//! which matters to somebody else, together with what its disk held for certain at that instant.
+//! which matters to somebody else, together with what its disk held for certain at that instant;
+//! of what servers hear from each other, and of what clients are told.
 
 mod ack_durable;
+mod acked;
+mod agreement;
+mod bounds;
+mod digest;
+mod fifo;
+mod integrity;
+mod leader_completeness;
 mod leadership;
+mod message_legal;
+mod monotonic;
+mod no_lies;
+mod ordering;
 mod prefix;
+mod primary_order;
 mod quorum_durable;
+mod session;
+#[cfg(test)]
+mod stage;
+mod total_order;
+mod watch;
 
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use jute::quorum::PacketType;
+use jute::txn::Txn;
 
 use super::durable::{Durable, DurableState};
+use super::history::Record;
+use crate::tree::{NodeRef, Replica};
 use crate::types::{LoggedTxn, Sid, Zxid};
 use crate::zab::{LinkId, Membership, Packet, Role};
 
 /// Something that a server does.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // Few are kept, and none for long.
 pub enum Act {
     /// Its process begins, with this state.
     Starts { applied: Zxid },
@@ -29,7 +51,22 @@ pub enum Act {
     /// It hands encoded packets to a link.
     Sends { link: LinkId, packets: Bytes },
     /// The same, read again; `to` is who is at the other end, `dialled` who has opened the link.
-    Says { to: Sid, dialled: bool, packets: Vec<Said> },
+    Says { to: Sid, link: LinkId, dialled: bool, packets: Vec<Said> },
+    /// Packets have come in for it, those out of files too, the bodies of snapshots not; `from`
+    /// is who is at the other end, `dialled` whether this server has opened the link.
+    Hears { from: Sid, link: LinkId, dialled: bool, packets: Vec<Said> },
+    /// Its client writes down what it has lived through.
+    Client(Lived),
+}
+
+/// What a client has written down, and of which session.
+#[derive(Debug, Clone)]
+pub struct Lived {
+    pub client: u32,
+    pub session: i64,
+    /// The timeout that was agreed on, ms.
+    pub timeout_ms: i32,
+    pub record: Record,
 }
 
 /// A packet as far as checks need it.
@@ -38,6 +75,12 @@ pub struct Said {
     pub kind: Option<PacketType>,
     pub zxid: Zxid,
     pub data: Option<Bytes>,
+}
+
+impl From<&Packet> for Said {
+    fn from(packet: &Packet) -> Said {
+        Said { kind: packet.kind, zxid: packet.zxid, data: packet.data.clone() }
+    }
 }
 
 /// An act, and what the server's disk held for certain at that instant.
@@ -59,6 +102,25 @@ pub struct NodeView<'a> {
     pub durable: &'a DurableState,
     /// Bits of its disk have been flipped: what it holds is not what it held.
     pub is_damaged: bool,
+    /// Its tree; `None` while it is down. For `at_rest` and `at_end`: when `after` is asked, it
+    /// may be ahead of the act already.
+    pub replica: Option<&'a Replica>,
+    pub queues: Queues,
+}
+
+/// How much waits in a server, and how much may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Queues {
+    /// Connections of clients.
+    pub connections: usize,
+    /// Requests between the workers and their replies, by the server's own count.
+    pub in_pipeline: i64,
+    /// Transactions that are proposed and not committed.
+    pub proposed: usize,
+    /// Bytes of replies that the fullest client connection has not taken.
+    pub reply_bytes: usize,
+    /// Bytes of packets that wait for the fullest link to another server.
+    pub link_bytes: usize,
 }
 
 /// Everything a check may look at.
@@ -68,6 +130,10 @@ pub struct WorldView<'a> {
     pub membership: &'a Membership,
     /// What has been agreed upon, before the act.
     pub committed: &'a Committed,
+    /// Since when nobody has been down, cut off, standing still, or changed its role.
+    pub calm_since_ns: u64,
+    /// In calm, a server's word is with another one behind so long, ns.
+    pub slack_ns: u64,
 }
 
 /// An invariant is broken.
@@ -94,6 +160,14 @@ pub trait Check {
     /// What is wrong, without the check's name.
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String>;
 
+    /// Looks at `view.nodes[node]` when it has done all that there was to do.
+    ///
+    /// # Errors
+    /// As above.
+    fn at_rest(&mut self, _view: &WorldView<'_>, _node: usize) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Looks at the end, when all has been healed.
     ///
     /// # Errors
@@ -110,7 +184,26 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::<prefix::Prefix>::default(),
         Box::<quorum_durable::QuorumDurable>::default(),
         Box::<ack_durable::AckDurable>::default(),
+        Box::<integrity::Integrity>::default(),
+        Box::<agreement::Agreement>::default(),
+        Box::<total_order::TotalOrder>::default(),
+        Box::<primary_order::PrimaryOrder>::default(),
+        Box::<leader_completeness::LeaderCompleteness>::default(),
+        Box::<message_legal::MessageLegal>::default(),
+        Box::<ordering::Ordering>::default(),
+        Box::<monotonic::Monotonic>::default(),
+        Box::<digest::Digest>::default(),
+        Box::<fifo::Fifo>::default(),
+        Box::<acked::Acked>::default(),
+        Box::<watch::Watch>::default(),
+        Box::<session::Session>::default(),
+        Box::<bounds::Bounds>::default(),
     ]
+}
+
+/// What is left of them when more disks are damaged than anybody can bear: refusing is fine.
+pub fn over_damaged() -> Vec<Box<dyn Check>> {
+    vec![Box::<no_lies::NoLies>::default()]
 }
 
 /// The transactions agreed upon, in order, as the first server that served them had them.
@@ -150,14 +243,34 @@ pub fn serves(role: Role) -> bool {
     matches!(role, Role::Leading { .. } | Role::Learning { .. })
 }
 
+/// Whether a transaction changes nothing: a number that was taken for a request that failed.
+fn is_nothing(txn: &Txn<'_>) -> bool {
+    match txn {
+        Txn::Error(_) => true,
+        Txn::Multi(parts) => parts.iter().any(is_nothing),
+        _ => false,
+    }
+}
+
+/// All znodes of a tree, with their paths.
+fn walk(replica: &Replica) -> impl Iterator<Item = (String, NodeRef<'_>)> {
+    let mut paths = vec!["/".to_owned()];
+    std::iter::from_fn(move || {
+        let path = paths.pop()?;
+        let znode = replica.get(&path)?;
+        let prefix = if path == "/" { "" } else { &path };
+        paths.extend(znode.children().map(|name| format!("{prefix}/{name}")));
+        Some((path, znode))
+    })
+}
+
 /// Reads encoded packets again.
 pub(super) fn read_again(packets: &Bytes) -> Vec<Said> {
     let mut buffer = BytesMut::from(&packets[..]);
     let mut said = Vec::new();
     let limits = jute::Limits::DEFAULT;
     while let Ok(Some(packet)) = crate::net::quorum::next_packet(&mut buffer, limits) {
-        let Packet { kind, zxid, data, .. } = packet;
-        said.push(Said { kind, zxid, data });
+        said.push(Said::from(&packet));
     }
     said
 }

@@ -33,7 +33,7 @@ impl Check for Prefix {
                 Ok(())
             }
             Act::Applies(txns) => self.applies(view, node, txns),
-            Act::Sends { .. } | Act::Says { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 }
@@ -101,5 +101,53 @@ impl Prefix {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{leading, learning, txn, zxid, Stage, Verdict};
+    use super::*;
+
+    /// Three transactions are agreed upon, and server 1 has them in its log.
+    fn agreed() -> (Stage, Prefix) {
+        let mut stage = Stage::new();
+        let txns = [txn(1, 1), txn(1, 2), txn(1, 3)];
+        stage.committed.extend(txns.iter());
+        stage.log(0, &txns);
+        (stage, Prefix::default())
+    }
+
+    fn begins(role: Role, applied: Zxid) -> Verdict {
+        let (mut stage, mut check) = agreed();
+        stage.act(&mut check, 0, Act::Role { role, applied })
+    }
+
+    #[test]
+    fn a_leader_begins_with_all_and_a_learner_with_some() {
+        begins(leading(2), zxid(1, 3)).expect("all");
+        begins(leading(2), zxid(1, 2)).expect_err("not all");
+        begins(learning(2), zxid(1, 2)).expect("some");
+    }
+
+    #[test]
+    fn nobody_serves_what_nobody_agreed_upon() {
+        let role = |applied| Act::Role { role: learning(2), applied };
+        let forged = LoggedTxn { bytes: Default::default(), ..txn(1, 2) };
+        let (mut stage, mut check) = agreed();
+        stage.nodes[0].durable.records[1] = forged.clone();
+        stage.act(&mut check, 0, role(zxid(1, 3))).expect_err("another in its log");
+        let (mut stage, mut check) = agreed();
+        stage.act(&mut check, 0, role(zxid(1, 1))).expect("it may begin there");
+        stage.act(&mut check, 0, Act::Applies(vec![forged])).expect_err("another");
+    }
+
+    #[test]
+    fn nobody_leaves_one_out() {
+        let (mut stage, mut check) = agreed();
+        let role = Act::Role { role: learning(2), applied: zxid(1, 1) };
+        stage.act(&mut check, 0, role).expect("it may begin there");
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 2)])).expect("the next");
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 4)])).expect_err("3 is the next");
     }
 }

@@ -52,3 +52,34 @@ fn held_by_quorum(
     let sid = view.nodes[node].sid.0;
     Err(format!("{sid} serves {}, which only {holders:?} have on disk", txn.zxid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stage::{learning, txn, Stage};
+    use super::*;
+
+    fn applied(holders: &[usize]) -> Result<(), String> {
+        let (mut stage, mut check) = (Stage::new(), QuorumDurable::default());
+        let role = Act::Role { role: learning(1), applied: Zxid::ZERO };
+        stage.act(&mut check, 0, role).expect("it may follow");
+        holders.iter().for_each(|node| stage.log(*node, &[txn(1, 1)]));
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 1)]))
+    }
+
+    #[test]
+    fn a_quorum_has_it_or_nobody_serves_it() {
+        applied(&[0, 2]).expect("two of three");
+        applied(&[0]).expect_err("one of three");
+        applied(&[]).expect_err("nobody");
+    }
+
+    #[test]
+    fn other_bytes_do_not_count() {
+        let (mut stage, mut check) = (Stage::new(), QuorumDurable::default());
+        let role = Act::Role { role: learning(1), applied: Zxid::ZERO };
+        stage.act(&mut check, 0, role).expect("it may follow");
+        stage.log(0, &[txn(1, 1)]);
+        stage.log(1, &[LoggedTxn { bytes: Default::default(), ..txn(1, 1) }]);
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 1)])).expect_err("another");
+    }
+}

@@ -57,6 +57,7 @@ pub fn new_zab(choices: &mut Choices<'_>) -> (Sid, Zab) {
     options.commit_log_count = 1 + choices.below(8);
     options.log_sync_enabled = choices.below(2) == 0;
     options.snapshot_sync_forced = choices.below(8) == 0;
+    options.observer_masters = choices.below(2) == 0;
     let count = choices.below(6);
     let epoch = Epoch(1);
     let history: Vec<LoggedTxn> =
@@ -358,7 +359,11 @@ impl<C: Core> Driver<C> {
                 let server_id = choices.one_of(&others).expect("two").0;
                 let (protocol_version, config_version) = (Some(0x10000), Some(0));
                 let info = LearnerInfo { server_id, protocol_version, config_version };
-                (PacketType::FollowerInfo, first, info.to_bytes())
+                let kind = match choices.below(4) {
+                    0 => PacketType::ObserverInfo,
+                    _ => PacketType::FollowerInfo,
+                };
+                (kind, first, info.to_bytes())
             }
             (Origin::Accepted, 1) => {
                 let epoch = self.core.zab().current_epoch().0 as i32;
@@ -415,7 +420,7 @@ impl<C: Core> Driver<C> {
 
     fn put_out(&mut self, output: Output, at_once: &mut Vec<Event>) {
         match output {
-            Output::Listen(listens) => {
+            Output::Listen(listens) | Output::ListenForObservers(listens) => {
                 self.listens = listens;
                 if !listens {
                     let accepted = self.links.iter_mut();
@@ -426,7 +431,7 @@ impl<C: Core> Driver<C> {
                     }
                 }
             }
-            Output::Dial { .. } => self.owed.push(Owed::Dial),
+            Output::Dial { .. } | Output::DialMaster { .. } => self.owed.push(Owed::Dial),
             Output::FindLog { link, from, .. } => self.owed.push(Owed::FindLog(link, from)),
             Output::Snapshot { link } => self.owed.push(Owed::Snapshot(link)),
             Output::SendLog { link, .. } => self.owed.push(Owed::Bulk(link)),

@@ -4,15 +4,17 @@ use std::io;
 
 use bytes::Bytes;
 use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
-use jute::{Decode, Encode, Writer};
+use jute::{Encode, Writer};
 
 use super::{What, World};
+use crate::net::quorum::Door;
+use crate::sim::check::{Act, Note, Said};
 use crate::sim::inlet::Inlet;
-use crate::sim::node::{Bulk, Item, LinkEnd};
+use crate::sim::node::{Bulk, Dial, Item, LinkEnd};
 use crate::sim::ports::Command;
 use crate::sim::wire::{End, Piece, Port};
 use crate::storage::{BodyReader, LogRange};
-use crate::types::{Sid, Zxid};
+use crate::types::Sid;
 use crate::zab::{Event, LinkId, Notification};
 
 const MS: u64 = 1_000_000;
@@ -40,11 +42,16 @@ impl World {
             Command::Notify { to, notification } => {
                 self.serial += 1;
                 let pair = (node, self.node_of(to));
-                self.votes.insert(pair, (self.serial, encode(&notification)));
+                self.votes.insert(pair, (self.serial, notification.to_wire().to_bytes().into()));
                 self.post(pair, spent_ns);
             }
-            Command::Listen(on) => self.listens(node, on),
-            Command::Dial { leader, within_ms } => self.begin_dial(node, leader, within_ms),
+            Command::Listen(door) => self.listens(node, door),
+            Command::Dial { to, door, within_ms } => {
+                let deadline_ns = self.now_ns + within_ms.max(0) as u64 * MS;
+                self.serial += 1;
+                let number = self.serial;
+                self.begin_dial(node, Dial { number, to, door, deadline_ns, refusals: 0 });
+            }
             Command::Send { link, packets } => {
                 self.queue(node, link, Item::Packets(packets), spent_ns)
             }
@@ -103,16 +110,7 @@ impl World {
             return;
         }
         let frame = self.votes[&(from, to)].1.clone();
-        let read = jute::quorum::Notification::from_bytes(&frame).expect("a server's vote");
-        let notification = Notification {
-            state: read.state,
-            leader: Sid(read.leader),
-            zxid: Zxid(read.zxid),
-            round: read.round,
-            peer_epoch: read.peer_epoch,
-            version: read.version,
-            config: read.config.map(Bytes::copy_from_slice),
-        };
+        let notification = Notification::from_wire(&frame).expect("a server's vote");
         self.trace = crate::sim::fold(self.trace, &frame);
         self.inform(to, Event::Notification { from: Sid(from as i64 + 1), notification });
         // On a new connection both say again what they said last.
@@ -124,11 +122,11 @@ impl World {
 
     // ---- dials ----
 
-    fn listens(&mut self, node: usize, on: bool) {
+    fn listens(&mut self, node: usize, door: Option<Door>) {
         let Some(life) = &mut self.nodes[node].life else { return };
-        life.listens = on;
+        life.listens = door;
         life.desk.borrow_mut().shelf = None;
-        if !on {
+        if door.is_none() {
             self.close_links(node, false);
         }
     }
@@ -147,14 +145,12 @@ impl World {
         }
     }
 
-    fn begin_dial(&mut self, node: usize, leader: Sid, within_ms: i64) {
+    fn begin_dial(&mut self, node: usize, dial: Dial) {
         self.close_links(node, true);
-        self.serial += 1;
-        let number = self.serial;
-        let deadline_ns = self.now_ns + within_ms.max(0) as u64 * MS;
         let Some(life) = &mut self.nodes[node].life else { return };
         life.desk.borrow_mut().shelf = None;
-        life.dial = Some((number, leader, deadline_ns, 0));
+        life.dial = Some(dial);
+        let number = dial.number;
         let life = self.nodes[node].life_number;
         let latency_ns = self.wire.latency_ns();
         self.at(latency_ns, What::Dial { node, life, number });
@@ -165,25 +161,24 @@ impl World {
             return;
         }
         let dial = self.nodes[node].life.as_ref().and_then(|life| life.dial);
-        let Some((_, leader, deadline_ns, refusals)) = dial.filter(|dial| dial.0 == number) else {
-            return;
-        };
-        let target = self.node_of(leader);
+        let Some(mut dial) = dial.filter(|dial| dial.number == number) else { return };
+        let target = self.node_of(dial.to);
         let is_cut = self.wire.is_cut_between(Port::Quorum, node, target);
         let is_still = self.nodes[target].paused_until_ns > self.now_ns;
-        let listens = self.nodes[target].life.as_ref().is_some_and(|life| life.listens);
+        let other = self.nodes[target].life.as_ref();
+        let listens = other.is_some_and(|life| life.listens == Some(dial.door));
         if !is_cut && !is_still && listens {
             self.nodes[node].life.as_mut().expect("it runs").dial = None;
             self.join(node, target);
             return;
         }
-        let refusals = refusals + u32::from(!is_cut && !is_still);
+        dial.refusals += u32::from(!is_cut && !is_still);
         let it = self.nodes[node].life.as_mut().expect("it runs");
-        if refusals >= DIALS || self.now_ns + DIAL_PAUSE_NS > deadline_ns {
+        if dial.refusals >= DIALS || self.now_ns + DIAL_PAUSE_NS > dial.deadline_ns {
             it.dial = None;
             self.inform(node, Event::DialFailed);
         } else {
-            it.dial = Some((number, leader, deadline_ns, refusals));
+            it.dial = Some(dial);
             self.at(DIAL_PAUSE_NS, What::Dial { node, life, number });
         }
     }
@@ -368,6 +363,7 @@ impl World {
         if let (Some(receiver), Some(life)) = (taken.snapshot, &self.nodes[node].life) {
             life.desk.borrow_mut().shelf = Some((link, receiver));
         }
+        self.hears(node, link, &taken.events);
         self.inform_all(node, taken.events);
         if taken.failed {
             let end = self.link(node, link).map(|end| (end.stream, end.end));
@@ -375,6 +371,21 @@ impl World {
                 self.send(stream, side, Piece::Fin, 0);
             }
             self.gone(node, link);
+        }
+    }
+
+    /// Checks hear of packets when they arrive, before the server does.
+    fn hears(&mut self, node: usize, link: LinkId, events: &[Event]) {
+        let Some(end) = self.link(node, link) else { return };
+        let (from, dialled) = (Sid(end.to as i64 + 1), end.dialled);
+        let said = events.iter().filter_map(|event| match event {
+            Event::Packet { packet, .. } => Some(Said::from(packet)),
+            _ => None,
+        });
+        let packets: Vec<Said> = said.collect();
+        if !packets.is_empty() {
+            let durable = self.nodes[node].durable.summary();
+            self.heed(node, Note { act: Act::Hears { from, link, dialled, packets }, durable });
         }
     }
 
@@ -454,18 +465,4 @@ impl Bulk {
             }
         }
     }
-}
-
-fn encode(notification: &Notification) -> Bytes {
-    jute::quorum::Notification {
-        state: notification.state,
-        leader: notification.leader.0,
-        zxid: notification.zxid.0,
-        round: notification.round,
-        peer_epoch: notification.peer_epoch,
-        version: notification.version,
-        config: notification.config.as_deref(),
-    }
-    .to_bytes()
-    .into()
 }

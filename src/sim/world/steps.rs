@@ -12,7 +12,7 @@ use crate::zab::Event;
 
 const MS: u64 = 1_000_000;
 /// Timers are late by so much at most, ms.
-const LATE_MS: usize = 20;
+pub(super) const LATE_MS: usize = 20;
 
 /// How the connections of a process that has ended end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +44,23 @@ impl World {
         }
         self.nodes[node].life_number += 1;
         self.nodes[node].enter(self.now_ns);
-        let started = self.nodes[node].start().and_then(|applied| {
+        let started = self.nodes[node].start();
+        let mut spent_ns = self.leave_stage(node);
+        let worked = started.and_then(|applied| {
+            // One that is a quorum alone leads before its first step is over.
+            let durable = self.nodes[node].durable.summary();
+            self.heed(node, Note { act: Act::Starts { applied }, durable });
+            self.tell(|| format!("{} starts with {applied}", node + 1));
+            self.nodes[node].enter(self.now_ns);
             let life = self.nodes[node].life.as_mut().expect("it has just begun");
-            life.driver.work().map(|()| applied).map_err(|e| e.to_string())
+            let worked = life.driver.work().map_err(|e| e.to_string());
+            spent_ns += self.leave_stage(node);
+            worked
         });
-        let spent_ns = self.leave_stage(node);
-        let durable = self.nodes[node].durable.summary();
-        match started {
-            Ok(applied) => {
-                self.heed(node, Note { act: Act::Starts { applied }, durable });
-                self.tell(|| format!("{} starts with {applied}", node + 1));
-                self.after(node, spent_ns, true);
-            }
+        match worked {
+            Ok(()) => self.after(node, spent_ns, true),
             Err(why) => {
                 let power_is_off = self.nodes[node].disk.has_crashed();
-                self.nodes[node].life = None;
                 self.tell(|| format!("{} can't start: {why}", node + 1));
                 let is_excused = power_is_off || self.had_disk_errors();
                 if !is_excused {

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use jute::quorum::ServerState;
 
 use self::vote::{Ballots, Heard};
-use super::{LearnerKind, Membership, Notification, QuorumRule, Quorums};
+use super::{LearnerKind, Membership, Notification, Oracle, QuorumRule, Quorums};
 use crate::types::{Epoch, Sid, Zxid};
 
 pub use self::vote::Vote;
@@ -68,6 +68,8 @@ pub struct Election {
     /// The outcome of the last search.
     vote: Vote,
     phase: Phase,
+    /// Who voted for the outcome.
+    supporters: BTreeSet<Sid>,
     took_ms: Option<i64>,
     /// What voters who look have said while this server did not, and when.
     overheard: BTreeMap<Sid, (i64, Notification)>,
@@ -134,6 +136,7 @@ impl Election {
             round: 0,
             vote: NO_VOTE,
             phase: Phase::New,
+            supporters: BTreeSet::new(),
             took_ms: None,
             overheard: BTreeMap::new(),
             answered: BTreeMap::new(),
@@ -296,6 +299,12 @@ impl Election {
         self.quorums = quorums.clone();
     }
 
+    /// The oracle has been asked. A search under way heeds it.
+    pub fn oracle(&mut self, now_ms: i64, oracle: Oracle) {
+        self.quorums.oracle = oracle;
+        self.count(now_ms);
+    }
+
     /// The round of elections, counted since the process began.
     pub fn round(&self) -> i64 {
         self.round
@@ -315,6 +324,12 @@ impl Election {
             Phase::New | Phase::Looking(_) => ServerState::Looking,
             Phase::Settled(state) => state,
         }
+    }
+
+    /// Those who looked as well and voted for the outcome of the last search, as far as they had
+    /// said so.
+    pub fn supporters(&self) -> &BTreeSet<Sid> {
+        &self.supporters
     }
 
     /// How long the last search took, ms; `None` before it is over.
@@ -394,6 +409,9 @@ impl Election {
         search.settled.insert(from, probe);
         let agreeing = search.settled.agreeing_with(&probe);
         joins |= self.quorums.is_quorum(&agreeing) && leads(&search.settled);
+        // The other one of two voters leads without us, and may.
+        let leads_itself = state == ServerState::Leading && from == vote.leader;
+        joins |= leads_itself && self.quorums.yields_to_the_other();
         if joins {
             self.elect(now_ms, vote);
         }
@@ -454,6 +472,8 @@ impl Election {
     fn elect(&mut self, now_ms: i64, vote: Vote) {
         let Phase::Looking(search) = &self.phase else { return };
         self.took_ms = Some(now_ms - search.started_ms);
+        let own = Heard { vote, state: ServerState::Looking, version: 0 };
+        self.supporters = search.heard.agreeing_with(&own);
         self.phase = Phase::Settled(match self.kind {
             _ if vote.leader == self.me => ServerState::Leading,
             LearnerKind::Follower => ServerState::Following,

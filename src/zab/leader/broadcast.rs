@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
 use jute::quorum::PacketType;
 
-use super::super::packets::{packet, Packets};
+use super::super::links::Stage;
+use super::super::packets::Packets;
 use super::super::standing::Standing;
 use super::super::{LearnerKind, LinkId, Output, Packet};
-use super::learner_link::Stage;
 use super::{Leader, Phase, Syncer};
 use crate::types::{LoggedTxn, Sid, Zxid};
 
@@ -20,7 +19,7 @@ impl Leader {
         link: LinkId,
         packet: Packet,
     ) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
+        let Some(learner) = self.links.all.get_mut(&link) else { return };
         learner.heard_ms = now_ms;
         match learner.stage {
             Stage::Silent => self.handle_learner_info(standing, now_ms, link, &packet),
@@ -36,7 +35,7 @@ impl Leader {
     }
 
     fn handle_from_serving(&mut self, standing: &mut Standing, link: LinkId, packet: Packet) {
-        let Some(sid) = self.links.get(&link).and_then(|learner| learner.sid) else { return };
+        let Some(sid) = self.links.all.get(&link).and_then(|learner| learner.sid) else { return };
         match packet.kind {
             Some(PacketType::Ack) => self.handle_ack(standing, link, packet.zxid),
             Some(PacketType::Ping | PacketType::Request | PacketType::Revalidate) => {
@@ -48,13 +47,13 @@ impl Leader {
     }
 
     fn handle_ack(&mut self, standing: &mut Standing, link: LinkId, zxid: Zxid) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
+        let Some(learner) = self.links.all.get_mut(&link) else { return };
         // Counter 0: UPTODATE's. Beyond what we have proposed: nobody can have that from us.
         if zxid.counter() == 0 || zxid <= learner.acked || zxid > self.last_proposed {
             return;
         }
         let before = std::mem::replace(&mut learner.acked, zxid);
-        if let Some(sid) = self.voter(standing, link) {
+        if let Some(sid) = self.links.voter(standing, link) {
             standing.mark_acks(sid, before, zxid);
             self.acked.insert(sid, zxid);
             self.acks_uncounted = true;
@@ -84,16 +83,8 @@ impl Leader {
         for txn in &txns {
             packets.proposal(txn);
         }
-        self.send_to_all(standing, LearnerKind::Follower, &packets.take());
+        self.links.send_to_all(standing, LearnerKind::Follower, &packets.take());
         standing.append(txns);
-    }
-
-    fn send_to_all(&self, standing: &mut Standing, kind: LearnerKind, packets: &Bytes) {
-        for (link, learner) in &self.links {
-            if learner.kind == kind && learner.is_forwarding() {
-                standing.send(*link, packets.clone());
-            }
-        }
     }
 
     pub(super) fn count_own_log(&mut self, standing: &mut Standing) {
@@ -128,8 +119,8 @@ impl Leader {
             return;
         }
         let (mut commits, mut informs) = (Packets::new(), Packets::new());
-        let any = |kind| self.links.values().any(|l| l.kind == kind && l.is_forwarding());
-        let (followers, observers) = (any(LearnerKind::Follower), any(LearnerKind::Observer));
+        let followers = self.links.has_forwarding(LearnerKind::Follower);
+        let observers = self.links.has_forwarding(LearnerKind::Observer);
         for txn in standing.tail.range(..count) {
             if followers {
                 commits.commit(txn);
@@ -138,10 +129,10 @@ impl Leader {
                 informs.inform(txn);
             }
         }
-        self.send_to_all(standing, LearnerKind::Follower, &commits.take());
-        self.send_to_all(standing, LearnerKind::Observer, &informs.take());
+        self.links.send_to_all(standing, LearnerKind::Follower, &commits.take());
+        self.links.send_to_all(standing, LearnerKind::Observer, &informs.take());
         standing.commit(count);
-        self.bound_backlog(standing);
+        self.links.bound_backlog(standing);
     }
 
     /// The last zxid that a quorum, and this server among it, has on disk. Without its own disk it
@@ -188,10 +179,7 @@ impl Leader {
     fn answer_sync(&self, standing: &mut Standing, syncer: Syncer) {
         match syncer {
             Syncer::Local(tag) => standing.put(Output::LocalSynced { tag }),
-            Syncer::Link(link) if self.links.get(&link).is_some_and(|l| l.is_forwarding()) => {
-                standing.send(link, packet(PacketType::Sync, Zxid::ZERO, None));
-            }
-            Syncer::Link(_) => {}
+            Syncer::Link(link) => self.links.send_synced(standing, link),
         }
     }
 
@@ -207,12 +195,7 @@ impl Leader {
                 standing.leave("there is no quorum of followers any more");
             }
         }
-        let ping = packet(PacketType::Ping, self.last_proposed, None);
-        for (link, learner) in &self.links {
-            if learner.is_forwarding() {
-                standing.send(*link, ping.clone());
-            }
-        }
+        self.links.send_ping(standing, self.last_proposed);
     }
 
     /// Whoever has not acknowledged what was proposed `syncLimit` ago is let go of. Our own disk
@@ -229,13 +212,18 @@ impl Leader {
         }
         let slow: Vec<_> = self
             .links
+            .all
             .iter()
             .filter(|(_, l)| l.stage == Stage::Serving && l.kind == LearnerKind::Follower)
             .filter(|(_, l)| l.serving_since_ms <= at && l.acked < due)
             .map(|(link, _)| *link)
             .collect();
         for link in slow {
-            self.refuse(standing, link, "it has not acknowledged a proposal within syncLimit");
+            self.links.refuse(
+                standing,
+                link,
+                "it has not acknowledged a proposal within syncLimit",
+            );
         }
         if self.acked.get(&standing.me()).is_none_or(|acked| *acked < due) {
             standing.leave("this server's own disk has not taken a proposal within syncLimit");
@@ -246,6 +234,8 @@ impl Leader {
 #[cfg(test)]
 mod tests {
     use super::super::super::{Role, Start, Step, Token, ZabOptions};
+    use bytes::Bytes;
+
     use super::*;
     use crate::types::Epoch;
     use crate::zab::{Event, Membership, QuorumRule, Quorums};

@@ -1,208 +1,16 @@
-//! Bringing a learner up to date: what it lacks of the committed history, what is proposed behind
-//! that, NEWLEADER, and from there on all that happens.
+//! NEWLEADER is acknowledged: by whom, and when that is a quorum.
 
 use jute::quorum::PacketType;
 use tracing::info;
 
-use super::super::history::SyncPlan;
-use super::super::packets::{packet, start_of, Packets};
+use super::super::links::Stage;
+use super::super::packets::start_of;
 use super::super::standing::Standing;
-use super::super::{LearnerKind, LinkId, Mark, Output, Role, SyncMode};
-use super::learner_link::Stage;
+use super::super::{LinkId, Output, Role, SyncMode};
 use super::{Leader, Phase};
-use crate::types::{LoggedTxn, Zxid};
-
-/// History is sent in pieces of about so many bytes.
-const PIECE_BYTES: usize = 1024 * 1024;
+use crate::types::Zxid;
 
 impl Leader {
-    /// Decides how the learner, whose log ends at `peer`, gets to where we are.
-    pub(super) fn synchronise(
-        &mut self,
-        standing: &mut Standing,
-        now_ms: i64,
-        link: LinkId,
-        peer: Zxid,
-    ) {
-        let plan = if standing.options.snapshot_sync_forced {
-            SyncPlan::Snap
-        } else {
-            standing.history.plan(peer, standing.options.log_sync_enabled)
-        };
-        let snapshot = plan == SyncPlan::Snap;
-        if !self.take_place(standing, link, snapshot) {
-            return self.refuse(standing, link, "too many observers are being synchronised");
-        }
-        match plan {
-            SyncPlan::Diff { upto, txns } => {
-                self.set_mode(link, SyncMode::Diff);
-                standing.send(link, packet(PacketType::Diff, upto, None));
-                self.send_history(standing, link, &txns);
-                self.finish(standing, now_ms, link);
-            }
-            SyncPlan::Trunc { to, txns } => {
-                self.set_mode(link, SyncMode::Trunc);
-                standing.send(link, packet(PacketType::Trunc, to, None));
-                self.send_history(standing, link, &txns);
-                self.finish(standing, now_ms, link);
-            }
-            SyncPlan::Log => {
-                self.set_stage(link, Stage::FindingLog(peer));
-                let upto = standing.last_committed();
-                standing.put(Output::FindLog { link, from: peer, upto });
-            }
-            SyncPlan::Snap => self.begin_snapshot(standing, link),
-        }
-    }
-
-    /// Apache counts TRUNC with DIFF.
-    fn mark_sync(&self, standing: &mut Standing, mode: SyncMode, ended: bool) {
-        let is_snapshot = mode == SyncMode::Snap;
-        let in_progress = self.syncs_in_progress(is_snapshot);
-        standing.mark(Mark::Sync { mode, ended, in_progress });
-    }
-
-    fn syncs_in_progress(&self, snapshots: bool) -> usize {
-        let syncing = self.links.values().filter(|learner| learner.is_synchronising());
-        syncing.filter(|l| (l.sync_mode == Some(SyncMode::Snap)) == snapshots).count()
-    }
-
-    fn set_stage(&mut self, link: LinkId, stage: Stage) {
-        if let Some(learner) = self.links.get_mut(&link) {
-            learner.stage = stage;
-        }
-    }
-
-    fn set_mode(&mut self, link: LinkId, mode: SyncMode) {
-        if let Some(learner) = self.links.get_mut(&link) {
-            learner.sync_mode = Some(mode);
-        }
-    }
-
-    /// Apache's `LearnerSyncThrottler`: voters are counted, but never turned away.
-    fn take_place(&self, standing: &Standing, link: LinkId, snapshot: bool) -> bool {
-        let taken = self.syncs_in_progress(snapshot);
-        let places = match snapshot {
-            true => standing.options.concurrent_snap_syncs_max,
-            false => standing.options.concurrent_diff_syncs_max,
-        };
-        taken < places || self.voter(standing, link).is_some()
-    }
-
-    fn begin_snapshot(&mut self, standing: &mut Standing, link: LinkId) {
-        self.set_mode(link, SyncMode::Snap);
-        self.set_stage(link, Stage::BeginningSnapshot(standing.last_committed()));
-        self.mark_sync(standing, SyncMode::Snap, false);
-        self.repin(standing);
-        standing.put(Output::Snapshot { link });
-    }
-
-    /// Gives up on learners whose snapshot is not begun while more and more is committed: all of
-    /// that would have to be kept for them, and sent. Those who wait longest go first.
-    pub(super) fn bound_backlog(&mut self, standing: &mut Standing) {
-        while standing.history.pinned_bytes() > standing.options.backlog_bytes_max {
-            let waiting = self.links.iter().filter_map(|(link, learner)| match learner.stage {
-                Stage::BeginningSnapshot(zxid) => Some((zxid, *link)),
-                _ => None,
-            });
-            let Some((_, link)) = waiting.min() else { return };
-            self.refuse(standing, link, "too much is committed while it waits for its snapshot");
-        }
-    }
-
-    /// What is committed while images are being begun is kept for those who get them.
-    pub(super) fn repin(&self, standing: &mut Standing) {
-        let begun = self.links.values().filter_map(|learner| match learner.stage {
-            Stage::BeginningSnapshot(zxid) => Some(zxid),
-            _ => None,
-        });
-        standing.history.pin(begun.min());
-    }
-
-    pub(super) fn handle_snapshot_begun(
-        &mut self,
-        standing: &mut Standing,
-        now_ms: i64,
-        link: LinkId,
-        zxid: Zxid,
-    ) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
-        let Stage::BeginningSnapshot(pinned) = learner.stage else { return };
-        assert!(zxid >= pinned, "an image shows what was committed when it was asked for");
-        learner.bulk = true;
-        let behind: Vec<_> = standing.history.after(zxid).cloned().collect();
-        self.send_history(standing, link, &behind);
-        self.finish(standing, now_ms, link);
-        self.repin(standing);
-    }
-
-    pub(super) fn handle_log_found(
-        &mut self,
-        standing: &mut Standing,
-        now_ms: i64,
-        link: LinkId,
-        found: Option<Zxid>,
-    ) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
-        let Stage::FindingLog(peer) = learner.stage else { return };
-        // Where an epoch began there may be no record; whatever follows it follows the learner.
-        let known = found == Some(peer) || (found.is_some() && peer.counter() == 0);
-        if !known {
-            return self.begin_snapshot(standing, link);
-        }
-        learner.bulk = true;
-        learner.sync_mode = Some(SyncMode::Diff);
-        // What has been committed while the log was searched is in the log as well.
-        let upto = standing.last_committed();
-        standing.send(link, packet(PacketType::Diff, upto, None));
-        standing.put(Output::SendLog { link, from: peer, upto });
-        self.finish(standing, now_ms, link);
-    }
-
-    fn send_history(&self, standing: &mut Standing, link: LinkId, txns: &[LoggedTxn]) {
-        let mut packets = Packets::new();
-        for txn in txns {
-            packets.proposal(txn).commit(txn);
-            if packets.len() >= PIECE_BYTES {
-                standing.send(link, packets.take());
-            }
-        }
-        if !packets.is_empty() {
-            standing.send(link, packets.take());
-        }
-    }
-
-    /// The learner has all that is committed: what is only proposed, and NEWLEADER.
-    fn finish(&mut self, standing: &mut Standing, now_ms: i64, link: LinkId) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
-        learner.stage = Stage::Synchronising;
-        learner.heard_ms = now_ms;
-        learner.synced_to = standing.last_committed();
-        let mode = learner.sync_mode.unwrap_or(SyncMode::Diff);
-        if mode != SyncMode::Snap {
-            self.mark_sync(standing, mode, false);
-        }
-        let Some(learner) = self.links.get(&link) else { return };
-        let mut packets = Packets::new();
-        // Never to observers, which could not tell it from what is committed.
-        if learner.kind == LearnerKind::Follower {
-            for txn in &standing.tail {
-                packets.proposal(txn);
-            }
-        }
-        let config = standing.quorums.last_seen.as_ref().unwrap_or(&standing.quorums.committed);
-        packets.push(PacketType::NewLeader, start_of(self.epoch), Some(&config.text));
-        info!(
-            "Synchronising learner {} by {} with zxid {}",
-            learner.sid.map_or(-1, |sid| sid.0),
-            mode,
-            learner.synced_to
-        );
-        standing.send(link, packets.take());
-    }
-
-    // ---- NEWLEADER is acknowledged ----
-
     /// ACK, or anything else, from one that has NEWLEADER in its queue.
     pub(super) fn handle_new_leader_ack(
         &mut self,
@@ -212,11 +20,11 @@ impl Leader {
         kind: Option<PacketType>,
         zxid: Zxid,
     ) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
+        let Some(learner) = self.links.all.get_mut(&link) else { return };
         if kind != Some(PacketType::Ack) {
             return;
         }
-        if zxid != start_of(self.epoch) {
+        if zxid != start_of(self.links.epoch) {
             // Learners before 3.9.3 may acknowledge proposals first (ZOOKEEPER-4685). That says
             // nothing of NEWLEADER.
             if zxid <= self.last_proposed {
@@ -228,14 +36,14 @@ impl Leader {
         let mode = learner.sync_mode.unwrap_or(SyncMode::Diff);
         learner.acked = learner.acked.max(learner.synced_to).max(zxid);
         let acked = learner.acked;
-        self.mark_sync(standing, mode, true);
-        if let Some(sid) = self.voter(standing, link) {
+        self.links.mark_sync(standing, mode, true);
+        if let Some(sid) = self.links.voter(standing, link) {
             self.new_leader_acks.insert(sid);
             self.acked.insert(sid, acked);
             self.acks_uncounted = true;
         }
         match self.phase {
-            Phase::Broadcast => self.send_up_to_date(standing, now_ms, link),
+            Phase::Broadcast => self.links.send_up_to_date(standing, now_ms, link),
             _ => self.try_establishing(standing, now_ms),
         }
     }
@@ -244,7 +52,7 @@ impl Leader {
     pub(super) fn count_own_history(&mut self, standing: &Standing) {
         let me = standing.me();
         self.new_leader_acks.insert(me);
-        self.acked.insert(me, start_of(self.epoch));
+        self.acked.insert(me, start_of(self.links.epoch));
     }
 
     pub(super) fn try_establishing(&mut self, standing: &mut Standing, now_ms: i64) {
@@ -253,24 +61,16 @@ impl Leader {
             return;
         }
         self.phase = Phase::Broadcast;
-        standing.put(Output::Role(Role::Leading { epoch: self.epoch }));
-        standing.established = Some(self.epoch);
+        standing.put(Output::Role(Role::Leading { epoch: self.links.epoch }));
+        standing.established = Some(self.links.epoch);
         info!(
             "A quorum has epoch {:#x} and its history up to {}, {} ms after the election",
-            self.epoch.0,
+            self.links.epoch.0,
             standing.last_committed(),
             now_ms - self.began_ms
         );
-        for link in self.links_at(Stage::Synced) {
-            self.send_up_to_date(standing, now_ms, link);
+        for link in self.links.at(Stage::Synced) {
+            self.links.send_up_to_date(standing, now_ms, link);
         }
-    }
-
-    fn send_up_to_date(&mut self, standing: &mut Standing, now_ms: i64, link: LinkId) {
-        let Some(learner) = self.links.get_mut(&link) else { return };
-        learner.stage = Stage::Serving;
-        learner.heard_ms = now_ms;
-        learner.serving_since_ms = now_ms;
-        standing.send(link, packet(PacketType::UpToDate, Zxid::NONE, None));
     }
 }

@@ -10,6 +10,7 @@ use super::super::history::follows;
 use super::super::packets::Packets;
 use super::super::standing::Standing;
 use super::super::{LearnerKind, LinkId, Output, Packet};
+use super::master::Master;
 use super::sync::{activated_txn, Sync};
 use super::Refusal;
 use crate::types::{Epoch, LoggedTxn, Zxid};
@@ -27,8 +28,11 @@ pub(super) struct Broadcast {
     committed: Zxid,
     /// Up to where the leader has our ACK.
     acked: Zxid,
-    /// For each forwarded sync that the leader has answered: what it must wait for.
-    syncs: VecDeque<Zxid>,
+    /// For each forwarded sync that the leader has answered: what it must wait for, and whose it
+    /// is, if it is an observer's.
+    syncs: VecDeque<(Zxid, Option<LinkId>)>,
+    /// Those who observe through this server.
+    pub(super) master: Option<Master>,
 }
 
 impl Broadcast {
@@ -50,6 +54,7 @@ impl Broadcast {
             committed: base,
             acked: base,
             syncs: VecDeque::new(),
+            master: None,
         };
         if let Some(at) = sync.committed.checked_sub(1) {
             broadcast.committed = sync.queued[at].zxid;
@@ -70,7 +75,11 @@ impl Broadcast {
             PacketType::Proposal if follows_others => {
                 self.propose(zxid, data.clone().unwrap_or_default())
             }
-            PacketType::Commit | PacketType::CommitAndActivate if follows_others => {
+            PacketType::Commit if follows_others => self.commit(standing, zxid),
+            PacketType::CommitAndActivate if follows_others => {
+                if let Some(master) = &mut self.master {
+                    master.activate(zxid, data.as_deref());
+                }
                 self.commit(standing, zxid)
             }
             PacketType::Inform => {
@@ -86,11 +95,18 @@ impl Broadcast {
                 Ok(())
             }
             PacketType::Sync => {
-                self.syncs.push_back(self.committed);
+                let asker = self.master.as_mut().and_then(Master::take_sync);
+                self.syncs.push_back((self.committed, asker));
                 Ok(())
             }
             PacketType::Revalidate => {
-                standing.put(Output::FromLeader { packet });
+                let for_us = match &mut self.master {
+                    Some(master) => master.pass_revalidated(standing, packet),
+                    None => Some(packet),
+                };
+                if let Some(packet) = for_us {
+                    standing.put(Output::FromLeader { packet });
+                }
                 Ok(())
             }
             _ => {
@@ -155,11 +171,26 @@ impl Broadcast {
         };
         // A sync is answered between what was committed before it and what was after: the requests
         // that wait for either stand in that order, too.
-        while let Some(after) = self.syncs.front().copied().filter(|after| *after <= ready) {
-            standing.commit(standing.tail.partition_point(|txn| txn.zxid <= after));
+        while let Some((after, asker)) = self.syncs.front().copied().filter(|(at, _)| *at <= ready)
+        {
             self.syncs.pop_front();
-            standing.put(Output::Synced);
+            self.put_out(standing, after);
+            match (asker, &self.master) {
+                (Some(link), Some(master)) => master.send_synced(standing, link),
+                _ => standing.put(Output::Synced),
+            }
         }
-        standing.commit(standing.tail.partition_point(|txn| txn.zxid <= ready));
+        self.put_out(standing, ready);
+    }
+
+    fn put_out(&mut self, standing: &mut Standing, upto: Zxid) {
+        let count = standing.tail.partition_point(|txn| txn.zxid <= upto);
+        if let Some(master) = &mut self.master {
+            master.inform(standing, count);
+        }
+        standing.commit(count);
+        if let Some(master) = &mut self.master {
+            master.bound_backlog(standing);
+        }
     }
 }

@@ -50,6 +50,7 @@ impl Kit {
             addresses: Arc::new(move |sid| {
                 book.lock().unwrap().get(&sid).cloned().unwrap_or_default()
             }),
+            observer_port: None,
             listen_on_all_ips: false,
             limits: jute::Limits::DEFAULT,
             leader_nodelay: true,

@@ -1,32 +1,32 @@
-//! What a leader knows of one connection.
+//! What is known of one learner's connection.
 
 use super::super::standing::Standing;
 use super::super::{LearnerKind, SyncMode};
 use crate::types::{Sid, Zxid};
 
 #[derive(Debug)]
-pub(super) struct LearnerLink {
-    pub(super) stage: Stage,
+pub(in crate::zab) struct LearnerLink {
+    pub(in crate::zab) stage: Stage,
     /// Once it has said who it is.
-    pub(super) sid: Option<Sid>,
-    pub(super) kind: LearnerKind,
+    pub(in crate::zab) sid: Option<Sid>,
+    pub(in crate::zab) kind: LearnerKind,
     /// Another link of the same server has come after this one.
-    pub(super) replaced: bool,
-    pub(super) heard_ms: i64,
+    pub(in crate::zab) replaced: bool,
+    pub(in crate::zab) heard_ms: i64,
     /// A snapshot or log is on its way through the link: it can't answer before that is through.
-    pub(super) bulk: bool,
-    pub(super) sync_mode: Option<SyncMode>,
+    pub(in crate::zab) bulk: bool,
+    pub(in crate::zab) sync_mode: Option<SyncMode>,
     /// The last committed transaction in front of its NEWLEADER.
-    pub(super) synced_to: Zxid,
+    pub(in crate::zab) synced_to: Zxid,
     /// When it got UPTODATE.
-    pub(super) serving_since_ms: i64,
+    pub(in crate::zab) serving_since_ms: i64,
     /// Up to where its log is durable.
-    pub(super) acked: Zxid,
+    pub(in crate::zab) acked: Zxid,
 }
 
 /// How far a learner has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(in crate::zab) enum Stage {
     /// It has not said who it is.
     Silent,
     /// It waits for LEADERINFO, that is, for the epoch.
@@ -50,7 +50,7 @@ pub(super) enum Stage {
 }
 
 impl LearnerLink {
-    pub(super) fn new(now_ms: i64) -> LearnerLink {
+    pub(in crate::zab) fn new(now_ms: i64) -> LearnerLink {
         LearnerLink {
             stage: Stage::Silent,
             sid: None,
@@ -66,18 +66,18 @@ impl LearnerLink {
     }
 
     /// Whether it gets what is proposed and committed.
-    pub(super) fn is_forwarding(&self) -> bool {
+    pub(in crate::zab) fn is_forwarding(&self) -> bool {
         matches!(self.stage, Stage::Synchronising | Stage::Synced | Stage::Serving)
     }
 
     /// Whether it takes up one of the places for learners being synchronised.
-    pub(super) fn is_synchronising(&self) -> bool {
+    pub(in crate::zab) fn is_synchronising(&self) -> bool {
         use Stage::*;
         matches!(self.stage, FindingLog(_) | BeginningSnapshot(_) | Synchronising)
     }
 
     /// When its silence is too long. `None` while it is we whom it waits for.
-    pub(super) fn deadline(&self, standing: &Standing) -> Option<i64> {
+    pub(in crate::zab) fn deadline(&self, standing: &Standing) -> Option<i64> {
         match self.stage {
             Stage::Silent | Stage::Promising => Some(self.heard_ms + standing.init_limit_ms()),
             Stage::Synchronising if !self.bulk => Some(self.heard_ms + standing.init_limit_ms()),
