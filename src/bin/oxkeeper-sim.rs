@@ -1,7 +1,7 @@
 //! `oxkeeper-sim`: runs seeds and scripts in the deterministic simulator and says what came of
 //! them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,6 +19,10 @@ struct Arguments {
     /// The first seed, decimal or 0x…
     #[arg(long, default_value = "1", value_parser = seed)]
     seed: u64,
+    /// The first seed is made of a commit: of the first eight bytes of its hash. New ground for
+    /// each commit, and yet the same for everybody.
+    #[arg(long, value_parser = commit, conflicts_with = "seed")]
+    seed_of_commit: Option<u64>,
     /// How many seeds to run, from the first on.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
@@ -54,7 +58,7 @@ struct Arguments {
     #[arg(long)]
     shrink: bool,
     /// So many runs at most while shrinking.
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 300)]
     shrink_runs: u64,
     /// Runs the fixed scripts once for each call of a disk and each packet, and ends a server
     /// exactly there.
@@ -81,6 +85,11 @@ fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
     }
 }
 
+fn commit(text: &str) -> Result<u64, String> {
+    let first = text.get(..16).ok_or("a commit's hash has sixteen digits at least")?;
+    u64::from_str_radix(first, 16).map_err(|e| e.to_string())
+}
+
 fn kind(text: &str) -> Result<Fault, String> {
     Fault::named(text).ok_or_else(|| format!("no fault of {:?}", Fault::ALL))
 }
@@ -91,7 +100,10 @@ fn single(text: &str) -> Result<(Fault, u64), String> {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    if let Some(seed) = arguments.seed_of_commit {
+        arguments.seed = seed;
+    }
     let is_good = match &arguments {
         Arguments { crash_points: true, .. } => crash_points(&arguments),
         Arguments { shrink: true, .. } => find_least(&arguments),
@@ -115,17 +127,17 @@ fn seeds(arguments: &Arguments) -> bool {
             let again = run(seed, options(None));
             if again.trace != closing.trace {
                 println!("seed {seed:#x}: two runs differ: {:x} {:x}", closing.trace, again.trace);
-                sum.failed += 1;
+                sum.failed.insert(format!("{seed:#x}"));
             }
         }
         say(&closing);
         sum.add(&closing);
-        if sum.failed > 0 && !arguments.keep_going {
+        if !sum.failed.is_empty() && !arguments.keep_going {
             break;
         }
     }
     sum.say(began.elapsed().as_secs_f64());
-    sum.failed == 0
+    sum.failed.is_empty()
 }
 
 fn less(arguments: &Arguments) -> Less {
@@ -143,6 +155,8 @@ fn less(arguments: &Arguments) -> Less {
 /// Shrinks a seed that fails; says so if it does not.
 fn find_least(arguments: &Arguments) -> bool {
     let seed = arguments.seed;
+    // What panics is a failure like any other, and many runs will.
+    std::panic::set_hook(Box::new(|_| {}));
     let over_damage = arguments.over_damage;
     let once =
         |less: &Less| run(seed, Options { less: less.clone(), over_damage, ..Options::default() });
@@ -151,10 +165,17 @@ fn find_least(arguments: &Arguments) -> bool {
         println!("seed {seed:#x} does not fail");
         return true;
     };
+    println!("seed {seed:#x}: {}", first.violations[0]);
+    let mut runs = 0;
     let shrunk = shrink(less(arguments), arguments.shrink_runs, &mut |less| {
         let closing = once(less);
-        let fails = closing.violations.iter().any(|violation| violation.check == check);
-        fails.then(|| failure(less, seed, &closing))
+        runs += 1;
+        if !closing.violations.iter().any(|violation| violation.check == check) {
+            return None;
+        }
+        let (at_ms, faults) = (closing.simulated_ms, closing.struck.len());
+        println!("run {runs} fails with {faults} faults, at {at_ms} ms: {less}");
+        Some(failure(less, seed, &closing))
     });
     let shrunk = shrunk.expect("the same run fails again");
     println!(
@@ -164,7 +185,8 @@ fn find_least(arguments: &Arguments) -> bool {
         first.struck.len(),
         shrunk.failure.at_ms,
     );
-    println!("oxkeeper-sim --seed {seed:#x} {}", shrunk.less);
+    let mode = if over_damage { "--over-damage " } else { "" };
+    println!("oxkeeper-sim --seed {seed:#x} {mode}{}", shrunk.less);
     false
 }
 
@@ -210,7 +232,9 @@ fn crash_points(arguments: &Arguments) -> bool {
     }
     let took_s = began.elapsed().as_secs_f64();
     println!(
-        "crash points: {existing} existing, {covered} covered, {failed} failed, {took_s:.0} s"
+        "crash points: {existing} existing, {covered} covered, {failed} failed, {took_s:.0} s, \
+         {:.0} s of processor time",
+        processor_s()
     );
     failed == 0
 }
@@ -283,47 +307,64 @@ fn say(closing: &Closing) {
 #[derive(Default)]
 struct Sum {
     seeds: u64,
-    failed: u64,
+    /// These, in hexadecimal.
+    failed: BTreeSet<String>,
     simulated_ms: u64,
     events: u64,
     committed: usize,
     acked: usize,
     answered: usize,
     lost: usize,
-    injected: BTreeMap<String, u64>,
+    wrongful: usize,
+    injected: BTreeMap<Fault, u64>,
 }
 
 impl Sum {
     fn add(&mut self, closing: &Closing) {
         self.seeds += 1;
-        self.failed += u64::from(!closing.violations.is_empty());
+        if !closing.violations.is_empty() {
+            self.failed.insert(format!("{:#x}", closing.seed));
+        }
         self.simulated_ms += closing.simulated_ms;
         self.events += closing.events;
         self.committed += closing.committed;
         self.acked += closing.acked;
         self.answered += closing.answered;
         self.lost += closing.lost();
+        self.wrongful += closing.wrongful();
         for (fault, count) in &closing.injected {
-            *self.injected.entry(format!("{fault:?}")).or_default() += count;
+            *self.injected.entry(*fault).or_default() += count;
         }
     }
 
     fn say(&self, took_s: f64) {
-        let simulated_s = self.simulated_ms as f64 / 1e3;
+        let (simulated_s, processor_s) = (self.simulated_ms as f64 / 1e3, processor_s());
+        println!("{} seeds, {} failed: {:?}", self.seeds, self.failed.len(), self.failed);
         println!(
-            "{} seeds, {} failed, {:.2} simulated hours, {} events, {:.0} simulated s per s",
-            self.seeds,
-            self.failed,
+            "{:.2} simulated hours, {} events, in {took_s:.0} s; {processor_s:.0} s of processor \
+             time, {:.0} simulated s for each",
             simulated_s / 3600.0,
             self.events,
-            simulated_s / took_s.max(1e-9),
+            simulated_s / processor_s.max(1e-9),
         );
         println!(
-            "{} committed, {} answered, {} acked, {} acked and lost",
-            self.committed, self.answered, self.acked, self.lost
+            "{} committed, {} answered, {} acked; {} acked and lost, {} expired wrongfully",
+            self.committed, self.answered, self.acked, self.lost, self.wrongful
         );
-        for (fault, count) in &self.injected {
-            println!("  {fault}: {count}");
+        let faults: u64 = self.injected.values().sum();
+        println!("{faults} faults injected:");
+        for fault in Fault::ALL {
+            let count = self.injected.get(&fault).copied().unwrap_or_default();
+            println!("  {:<12}{count}", format!("{fault:?}"));
         }
     }
+}
+
+/// What this process has used of processors, s; 0 where nobody says.
+fn processor_s() -> f64 {
+    // Behind the name, which may hold anything: the 12th and the 13th, in hundredths.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let numbers = text.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = numbers.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }

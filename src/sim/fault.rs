@@ -1,11 +1,12 @@
 //! What goes wrong, and when.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::durable::DIR;
 use super::wire::{Cut, Port};
 use super::world::{What, World};
-use super::{Call, Rng};
+use super::{Call, Rng, SimDisk};
 use crate::zab::Role;
 
 /// The kinds of faults. They keep their order: what is drawn for one depends on it.
@@ -21,10 +22,15 @@ pub enum Fault {
     DiskError,
     Flip,
     Clock,
+    Clog,
+    HalfOpen,
+    SlowReader,
+    Sector,
+    Full,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 10] = [
+    pub const ALL: [Fault; 15] = [
         Fault::Kill,
         Fault::Power,
         Fault::PowerAtCall,
@@ -35,6 +41,11 @@ impl Fault {
         Fault::DiskError,
         Fault::Flip,
         Fault::Clock,
+        Fault::Clog,
+        Fault::HalfOpen,
+        Fault::SlowReader,
+        Fault::Sector,
+        Fault::Full,
     ];
 
     /// By its name.
@@ -49,6 +60,17 @@ impl Fault {
 }
 
 const MS: u64 = 1_000_000;
+/// What a disk writes at once, bytes.
+const SECTOR: usize = 512;
+
+/// The logs and snapshots of a disk.
+fn files_in_use(disk: &SimDisk) -> Vec<PathBuf> {
+    let in_use = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        path.starts_with(DIR) && (name.starts_with("log.") || name.starts_with("snapshot."))
+    };
+    disk.paths().into_iter().filter(in_use).collect()
+}
 
 /// The seed of a fault.
 fn mix(seed: u64, fault: Fault, number: u64) -> u64 {
@@ -92,6 +114,11 @@ impl World {
             Fault::Reset => self.reset(),
             Fault::DiskError => self.disk_error(node),
             Fault::Flip => self.flip(node),
+            Fault::Clog => self.clog(node),
+            Fault::HalfOpen => self.half_open(),
+            Fault::SlowReader => self.slow_reader(),
+            Fault::Sector => self.sector(node),
+            Fault::Full => self.full(node),
         };
         if struck {
             self.disturb(0);
@@ -220,7 +247,7 @@ impl World {
     }
 
     /// Damage stays with a minority of the voters, for the whole run, unless any will do.
-    fn flip(&mut self, node: usize) -> bool {
+    fn may_be_damaged(&self, node: usize) -> bool {
         let any = self.shape.faults.flip_any;
         if !any && !self.shape.groups.is_empty() {
             // A minority of them may be a quorum there.
@@ -229,15 +256,15 @@ impl World {
         let voters = self.shape.voters;
         let damaged = self.nodes.iter().filter(|node| node.is_damaged && node.is_voter).count();
         let one_more = usize::from(self.nodes[node].is_voter && !self.nodes[node].is_damaged);
-        if !any && damaged + one_more > (voters - 1) / 2 {
+        any || damaged + one_more <= (voters - 1) / 2
+    }
+
+    fn flip(&mut self, node: usize) -> bool {
+        if !self.may_be_damaged(node) {
             return false;
         }
         let disk = self.nodes[node].disk.clone();
-        let in_use = |path: &std::path::PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            path.starts_with(DIR) && (name.starts_with("log.") || name.starts_with("snapshot."))
-        };
-        let paths: Vec<_> = disk.paths().into_iter().filter(in_use).collect();
+        let paths = files_in_use(&disk);
         if paths.is_empty() {
             return false;
         }
@@ -247,5 +274,89 @@ impl World {
         let flipped = disk.flip(path, byte, self.faults.below(8) as u8);
         self.nodes[node].is_damaged |= flipped;
         flipped
+    }
+
+    /// A sector that was durable reads as zeros, or as another one of its file: a write that went
+    /// elsewhere. In the newest log zeros can't be told from what was never written.
+    fn sector(&mut self, node: usize) -> bool {
+        if !self.may_be_damaged(node) {
+            return false;
+        }
+        let disk = self.nodes[node].disk.clone();
+        let mut paths = files_in_use(&disk);
+        let log = |path: &PathBuf| crate::storage::parse_log(path.file_name()?.to_str()?);
+        let newest = paths.iter().filter_map(log).max();
+        paths.retain(|path| log(path).is_none_or(|log| Some(log) < newest));
+        if paths.is_empty() {
+            return false;
+        }
+        let path = &paths[self.faults.below(paths.len())];
+        let content = disk.content(path).unwrap_or_default();
+        let sectors: Vec<&[u8]> = content.chunks_exact(SECTOR).collect();
+        if sectors.is_empty() {
+            return false;
+        }
+        let to = self.faults.below(sectors.len());
+        let is_misdirected = self.faults.one_in(2);
+        let from = self.faults.below(sectors.len());
+        let new = if is_misdirected { sectors[from] } else { &[0; SECTOR] };
+        let changed = new != sectors[to] && disk.damage(path, to * SECTOR, new);
+        self.nodes[node].is_damaged |= changed;
+        changed
+    }
+
+    /// There is room for so many bytes more, for a while.
+    fn full(&mut self, node: usize) -> bool {
+        let left = [0, 600, 6_000][self.faults.below(3)];
+        self.nodes[node].disk.fill(left);
+        let ms = 50 + self.faults.below(6_000) as u64;
+        self.at(ms * MS, What::Room(node));
+        true
+    }
+
+    /// One way takes from 1 to 64 kB a second.
+    fn clog(&mut self, node: usize) -> bool {
+        let places = self.nodes.len() + self.clients.len();
+        let other = self.faults.below(places);
+        if other == node {
+            return false;
+        }
+        let way = if self.faults.one_in(2) { (node, other) } else { (other, node) };
+        let ns_per_byte = 1_000_000 >> self.faults.below(7);
+        let limit_ms = (self.shape.tick_ms * self.shape.sync_limit) as usize;
+        let ms = 100 + self.faults.below(3 * limit_ms) as u64;
+        self.wire.clogs.insert(way, (ns_per_byte, self.now_ns + ms * MS));
+        self.at(ms * MS, What::Unclog(way));
+        self.disturb(ms * MS);
+        true
+    }
+
+    /// A connection is lost in between: whoever sends does not hear of it until the system gives
+    /// up.
+    fn half_open(&mut self) -> bool {
+        let ids: Vec<u64> = self.wire.streams.keys().copied().collect();
+        if ids.is_empty() {
+            return false;
+        }
+        let id = ids[self.faults.below(ids.len())];
+        let stream = self.wire.streams.get_mut(&id).expect("one of them");
+        if std::mem::replace(&mut stream.broken, true) {
+            return false;
+        }
+        let patience_ms = 2 * self.shape.tick_ms * self.shape.init_limit;
+        for end in 0..2 {
+            self.at(patience_ms * MS, What::Broken { stream: id, end });
+        }
+        self.disturb(patience_ms * MS);
+        true
+    }
+
+    fn slow_reader(&mut self) -> bool {
+        let client = self.faults.below(self.clients.len());
+        let ms = 50 + self.faults.below(4_000) as u64;
+        self.slow.insert(client);
+        self.at(ms * MS, What::Reads(client));
+        self.disturb(ms * MS);
+        true
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{self, Violation};
+use super::check::{self, Check, Violation, WRONGFUL};
 use super::client::Client;
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
@@ -25,6 +25,8 @@ pub struct Options {
     pub shape: Option<Shape>,
     /// What it is to go without.
     pub less: Less,
+    /// One more invariant.
+    pub check: Option<Box<dyn Check>>,
     /// Any disks may be damaged, and all of them: servers may refuse then, but not lie.
     pub over_damage: bool,
 }
@@ -62,6 +64,12 @@ impl Closing {
         let is_lost = |v: &&Violation| v.check == HISTORY && v.what.contains(&format!("{lost:?}"));
         self.violations.iter().filter(is_lost).count()
     }
+
+    /// Sessions that ended though their clients were heard of in time.
+    pub fn wrongful(&self) -> usize {
+        let is_wrongful = |v: &&Violation| v.check == "session" && v.what.contains(WRONGFUL);
+        self.violations.iter().filter(is_wrongful).count()
+    }
 }
 
 /// What judges of histories find counts as broken under this name.
@@ -74,7 +82,8 @@ pub fn run(seed: u64, options: Options) -> Closing {
         shape.faults.over_damage();
     }
     options.less.apply(&mut shape);
-    let checks = if options.over_damage { check::over_damaged() } else { check::all() };
+    let mut checks = if options.over_damage { check::over_damaged() } else { check::all() };
+    checks.extend(options.check);
     let mut world = World::new(seed, shape, checks);
     if let Some(teller) = options.teller {
         world.listen(teller);
@@ -107,7 +116,11 @@ impl World {
         self.tell(|| "healed".to_owned());
         self.is_healed = true;
         self.wire.cuts.clear();
+        self.wire.clogs.clear();
         self.wire.be_punctual();
+        for client in std::mem::take(&mut self.slow) {
+            self.reads(client);
+        }
         for node in &mut self.nodes {
             node.paused_until_ns = 0;
             node.disk.calm();

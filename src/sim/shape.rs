@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::{Fault, Pace, Rng};
+use crate::storage::Compression;
 
 /// How often what goes wrong. Times are means, ms; 0 is never.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,16 @@ pub struct Faults {
     pub flip_every_ms: u64,
     /// A wall clock is set.
     pub clock_every_ms: u64,
+    /// One way between two places takes few bytes at a time.
+    pub clog_every_ms: u64,
+    /// What is sent over one connection arrives nowhere, and nobody hears of it for long.
+    pub half_open_every_ms: u64,
+    /// A client does not read what it is sent.
+    pub slow_reader_every_ms: u64,
+    /// A sector of an old file holds what belongs elsewhere, or nothing.
+    pub sector_every_ms: u64,
+    /// A disk is full for a while.
+    pub full_every_ms: u64,
     /// Bits flip on as many disks as it may be, not of a minority only.
     pub flip_any: bool,
     /// The leader is the victim this often, percent.
@@ -49,6 +60,8 @@ pub struct Shape {
     pub frame_bytes_max: usize,
     /// Followers serve observers.
     pub observer_masters: bool,
+    /// How snapshots are written.
+    pub compression: Compression,
     pub tick_ms: u64,
     pub init_limit: u64,
     pub sync_limit: u64,
@@ -98,6 +111,11 @@ impl Faults {
             Fault::DiskError => &mut self.disk_error_every_ms,
             Fault::Flip => &mut self.flip_every_ms,
             Fault::Clock => &mut self.clock_every_ms,
+            Fault::Clog => &mut self.clog_every_ms,
+            Fault::HalfOpen => &mut self.half_open_every_ms,
+            Fault::SlowReader => &mut self.slow_reader_every_ms,
+            Fault::Sector => &mut self.sector_every_ms,
+            Fault::Full => &mut self.full_every_ms,
         }
     }
 
@@ -142,6 +160,7 @@ impl Shape {
             away_percent: 0,
             safety_ms: 0,
             observer_masters: false,
+            compression: Compression::None,
         }
     }
 
@@ -151,7 +170,7 @@ impl Shape {
         let tick_ms = [50, 100, 200, 500, 2_000][rng.below(5)];
         let safety_ms = 20_000 + rng.below(20) as u64 * 2_000;
         let voters = [3, 3, 3, 3, 5, 5, 7, 1][rng.below(8)];
-        Shape {
+        let mut shape = Shape {
             voters,
             observers: [0, 0, 0, 1, 1, 2][rng.below(6)],
             groups: groups(&mut rng, voters),
@@ -181,7 +200,17 @@ impl Shape {
             safety_ms,
             // Last, so that all else of a seed stays what it was.
             observer_masters: rng.one_in(2),
-        }
+            compression: Compression::None,
+        };
+        let mut every = |least_ms, most_ms| every(&mut rng, least_ms, most_ms);
+        shape.faults.clog_every_ms = every(1_500, 12_000);
+        shape.faults.half_open_every_ms = every(1_500, 15_000);
+        shape.faults.slow_reader_every_ms = every(1_500, 15_000);
+        shape.faults.sector_every_ms = every(6_000, 30_000);
+        shape.faults.full_every_ms = every(6_000, 30_000);
+        let encodings = [Compression::None, Compression::Gzip, Compression::Snappy];
+        shape.compression = encodings[[0, 0, 0, 1, 2][rng.below(5)]];
+        shape
     }
 }
 
@@ -207,17 +236,20 @@ fn pace(rng: &mut Rng) -> Pace {
     }
 }
 
+/// Draws how often a kind of fault comes: never in half of the seeds.
+fn every(rng: &mut Rng, least_ms: usize, most_ms: usize) -> u64 {
+    let on = rng.one_in(2);
+    let drawn = (least_ms + rng.below(most_ms - least_ms)) as u64;
+    if on {
+        drawn
+    } else {
+        0
+    }
+}
+
 fn faults(rng: &mut Rng) -> Faults {
-    let mut every = |least_ms: usize, most_ms: usize| -> u64 {
-        let on = rng.one_in(2);
-        let drawn = (least_ms + rng.below(most_ms - least_ms)) as u64;
-        if on {
-            drawn
-        } else {
-            0
-        }
-    };
-    Faults {
+    let mut every = |least_ms, most_ms| every(rng, least_ms, most_ms);
+    let mut faults = Faults {
         kill_every_ms: every(1_500, 15_000),
         power_every_ms: every(1_500, 15_000),
         power_at_call_every_ms: every(800, 8_000),
@@ -228,7 +260,8 @@ fn faults(rng: &mut Rng) -> Faults {
         disk_error_every_ms: every(4_000, 20_000),
         flip_every_ms: every(6_000, 30_000),
         clock_every_ms: every(1_000, 10_000),
-        flip_any: false,
-        aim_percent: [0, 30, 70][rng.below(3)],
-    }
+        ..Faults::default()
+    };
+    faults.aim_percent = [0, 30, 70][rng.below(3)];
+    faults
 }

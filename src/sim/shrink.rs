@@ -147,6 +147,8 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::check::{Act, Check, Note, WorldView};
+    use crate::sim::{run, Closing, Options, Shape};
 
     /// Thirty faults of three kinds, one each 500 ms: fails by the second kill behind the first
     /// partition, if there are two clients and seven requests.
@@ -183,6 +185,68 @@ mod tests {
         assert!(shrunk.less.without.contains(&Fault::Flip));
         assert!(shrunk.less.until_ms.is_some_and(|ms| (3_001..=3_500).contains(&ms)));
         assert!(attempt(&shrunk.less).is_some());
+    }
+
+    /// An invariant that a server's fourth start breaks, in one of two ways: it has begun, all
+    /// servers begin anew at the end of a run, so that it was killed twice.
+    #[derive(Debug)]
+    struct Broken {
+        starts: [u32; 3],
+        panics: bool,
+    }
+
+    impl Check for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+
+        fn after(&mut self, _: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
+            self.starts[node] += u32::from(matches!(note.act, Act::Starts { .. }));
+            match self.starts[node] {
+                0..4 => Ok(()),
+                _ if self.panics => panic!("a fourth start"),
+                _ => Err("a fourth start".to_owned()),
+            }
+        }
+    }
+
+    fn real_run(less: &Less, panics: bool) -> Closing {
+        let mut shape = Shape::quiet(3);
+        shape.safety_ms = 4_000;
+        (shape.faults.kill_every_ms, shape.faults.reset_every_ms) = (500, 300);
+        let check: Box<dyn Check> = Box::new(Broken { starts: [0; 3], panics });
+        let (shape, check, less) = (Some(shape), Some(check), less.clone());
+        run(7, Options { shape, check, less, ..Options::default() })
+    }
+
+    fn shrink_real_runs(panics: bool, name: &str) {
+        let shrunk = shrink(Less::default(), 100, &mut |less| {
+            let closing = real_run(less, panics);
+            closing.violations.iter().any(|violation| violation.check == name).then(|| Failure {
+                at_ms: closing.simulated_ms,
+                clients: less.clients.unwrap_or(3),
+                requests: closing.requests,
+                struck: closing.struck,
+            })
+        });
+        let shrunk = shrunk.expect("it fails");
+        let kinds: Vec<Fault> = shrunk.failure.struck.iter().map(|(kind, _)| *kind).collect();
+        assert_eq!(kinds, [Fault::Kill, Fault::Kill]);
+        assert_eq!((shrunk.less.clients, shrunk.less.requests), (Some(1), Some(1)));
+        assert!(shrunk.runs < 100, "it has come to its end");
+        let again = real_run(&shrunk.less, panics);
+        assert_eq!(again.violations[0].check, name, "the options say everything");
+    }
+
+    #[test]
+    fn a_broken_invariant_is_shrunk() {
+        shrink_real_runs(false, "broken");
+    }
+
+    /// It prints what it says for each run: that is so with whatever panics.
+    #[test]
+    fn a_panic_is_shrunk() {
+        shrink_real_runs(true, "panic");
     }
 
     #[test]

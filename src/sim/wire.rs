@@ -61,11 +61,21 @@ impl Stream {
     }
 }
 
+/// Members are the first places, then come clients.
+fn place_of(members: usize, end: End) -> usize {
+    match end {
+        End::Member { node, .. } | End::Served { node, .. } => node,
+        End::Client { client } => members + client,
+    }
+}
+
 /// All connections.
 pub struct Wire {
     pub streams: BTreeMap<u64, Stream>,
-    /// Ways that are cut, from place to place. Members are the first places, then come clients.
+    /// Ways that are cut, from place to place.
     pub cuts: BTreeSet<Cut>,
+    /// Ways that take a byte in so many ns, until then.
+    pub clogs: BTreeMap<(usize, usize), (u64, u64)>,
     members: usize,
     last: u64,
     pub rng: Rng,
@@ -79,6 +89,7 @@ impl Wire {
         Wire {
             streams: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            clogs: BTreeMap::new(),
             members: shape.voters + shape.observers,
             last: 0,
             rng: Rng::new(seed ^ 0x5749_5245),
@@ -102,10 +113,7 @@ impl Wire {
     }
 
     pub fn place(&self, end: End) -> usize {
-        match end {
-            End::Member { node, .. } | End::Served { node, .. } => node,
-            End::Client { client } => self.members + client,
-        }
+        place_of(self.members, end)
     }
 
     pub fn is_cut(&self, port: Port, from: usize, to: usize) -> bool {
@@ -148,7 +156,16 @@ impl Wire {
                 return arrivals;
             }
             let to = 1 - from;
+            let place = |end| place_of(self.members, end);
+            let way = (place(stream.ends[from]), place(stream.ends[to]));
+            let bytes = match &piece {
+                Piece::Bytes(bytes) => bytes.len() as u64,
+                Piece::Fin => 0,
+            };
             let at = stream.arrives_ns[to].max(now_ns + latency_ns);
+            let at = self.clogs.get(&way).map_or(at, |(ns_per_byte, until_ns)| {
+                (at + ns_per_byte * bytes).min(at.max(*until_ns))
+            });
             stream.arrives_ns[to] = at;
             stream.queues[to].push_back(piece);
             arrivals.push(at);
@@ -168,6 +185,14 @@ impl Wire {
         }
         let stream = self.streams.get_mut(&id).expect("it was there");
         Ok(stream.queues[to].pop_front().map(|piece| (stream.ends[to], piece)))
+    }
+
+    /// Who is the client of a connection.
+    pub fn client_of(&self, id: u64) -> Option<usize> {
+        match self.streams.get(&id)?.ends[0] {
+            End::Client { client } => Some(client),
+            _ => None,
+        }
     }
 
     /// An end is done with it. The other end hears of it by a `Fin`, or when it breaks.

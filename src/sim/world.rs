@@ -6,8 +6,10 @@ mod links;
 mod points;
 mod steps;
 
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use bytes::Bytes;
 use jute::quorum::PacketType;
@@ -23,7 +25,7 @@ use super::node::{Item, Node};
 use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
 use crate::tree::Replica;
-use crate::types::Sid;
+use crate::types::{LoggedTxn, Sid, Zxid};
 use crate::zab::{LinkId, Membership, Role};
 
 use points::Points;
@@ -62,12 +64,21 @@ pub enum What {
     Fault(Fault, u64),
     /// Ways that were cut are open again.
     Heal(Vec<Cut>),
+    /// A way takes all that comes again.
+    Unclog((usize, usize)),
+    /// A client reads again.
+    Reads(usize),
+    /// A disk has room again.
+    Room(usize),
 }
 
 /// A step that keeps its server for so long is out of the ordinary.
 const SLOW_STEP_NS: u64 = 20_000_000;
 /// Timers are late by so much at most.
 const LATE_MS: u64 = steps::LATE_MS as u64;
+
+/// What a server or a check that panics counts as.
+const PANIC: &str = "panic";
 
 /// How a run may look while it goes on.
 pub type Teller = Box<dyn FnMut(u64, &str)>;
@@ -94,6 +105,8 @@ pub struct World {
     pub(super) points: Points,
     /// Servers that are not to start for now.
     pub(super) held: BTreeSet<usize>,
+    /// Clients that don't read for now.
+    pub(super) slow: BTreeSet<usize>,
     pub(super) faults: Rng,
     timing: Rng,
     pub is_healed: bool,
@@ -140,6 +153,7 @@ impl World {
             late: BTreeSet::new(),
             points: Points::new(members),
             held: BTreeSet::new(),
+            slow: BTreeSet::new(),
             faults: Rng::new(seed ^ 0x4641_554c_5453),
             timing: Rng::new(seed ^ 0x5449_4d49_4e47),
             shape,
@@ -208,8 +222,15 @@ impl World {
             }
             self.events += 1;
             self.trace = fold(self.trace, &at.to_le_bytes());
-            self.happen(what);
-            self.end_doomed();
+            let happened = catch_unwind(AssertUnwindSafe(|| {
+                self.happen(what);
+                self.end_doomed();
+            }));
+            if let Err(panic) = happened {
+                scene::clear();
+                let what = text_of(panic.as_ref());
+                self.violations.push(Violation { check: PANIC, what });
+            }
         }
         self.now_ns = self.now_ns.max(end_ns);
     }
@@ -263,6 +284,12 @@ impl World {
                 }
                 self.disturb(0);
             }
+            What::Unclog(way) => {
+                self.wire.clogs.remove(&way);
+                self.disturb(0);
+            }
+            What::Reads(client) => self.reads(client),
+            What::Room(node) => self.nodes[node].disk.set_quota(u64::MAX),
         }
     }
 
@@ -326,11 +353,12 @@ impl World {
             note.act = Act::Says { to, link, dialled, packets };
         }
         match &note.act {
-            Act::Role { role, .. } => {
+            Act::Role { role, applied } => {
                 self.nodes[node].role = *role;
                 let (role, sid) = (*role, node + 1);
                 self.disturb(0);
-                self.tell(|| format!("{sid} is {role:?}"));
+                let applied = *applied;
+                self.tell(|| format!("{sid} is {role:?} with {applied}"));
             }
             Act::Starts { .. } | Act::Ends => {
                 self.nodes[node].role = Role::Looking;
@@ -377,8 +405,8 @@ impl World {
                 self.committed.extend(txns.iter());
             }
             Act::Role { role, applied } if check::serves(*role) => {
-                let records = self.nodes[node].durable.records.iter();
-                self.committed.extend(records.take_while(|txn| txn.zxid <= *applied));
+                let history = history_of(&self.nodes, node, self.committed.last(), *applied);
+                self.committed.extend(history.iter());
             }
             _ => {}
         }
@@ -482,6 +510,29 @@ impl World {
         };
         self.grant(client, wishes);
     }
+}
+
+/// What somebody said who panicked.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a word".to_owned())
+}
+
+/// What a server that begins to serve has behind `last`, up to `applied`. What it has behind its
+/// snapshot only is read from logs of others: who has the snapshot's own transaction in its log has
+/// the same in front of it.
+fn history_of(nodes: &[Node], node: usize, last: Zxid, applied: Zxid) -> Vec<LoggedTxn> {
+    let own = &nodes[node].durable;
+    let is_same = |it: &&Node| !it.is_damaged && it.durable.record(own.snapshot).is_some();
+    let others = nodes.iter().filter(is_same).flat_map(|it| &it.durable.records);
+    let mut history = BTreeMap::new();
+    for txn in others.filter(|txn| txn.zxid <= own.snapshot).chain(&own.records) {
+        if txn.zxid > last && txn.zxid <= applied {
+            history.insert(txn.zxid, txn.clone());
+        }
+    }
+    history.into_values().collect()
 }
 
 fn view_of<'a>(node: &'a Node, replica: Option<&'a Replica>) -> NodeView<'a> {

@@ -73,7 +73,8 @@ impl World {
 
     fn had_disk_errors(&self) -> bool {
         use crate::sim::fault::Fault;
-        self.injected.contains_key(&Fault::DiskError) || self.injected.contains_key(&Fault::Flip)
+        let faults = [Fault::DiskError, Fault::Flip, Fault::Sector, Fault::Full];
+        faults.iter().any(|fault| self.injected.contains_key(fault))
     }
 
     fn accuse(&mut self, check: &'static str, what: String) {
@@ -254,7 +255,8 @@ impl World {
         let mut replies = Vec::new();
         for (stream, conn) in &life.conns {
             let mut pipe = conn.pipe.borrow_mut();
-            if !pipe.outbound.is_empty() {
+            pipe.is_stuck = self.wire.client_of(*stream).is_some_and(|it| self.slow.contains(&it));
+            if !pipe.outbound.is_empty() && !pipe.is_stuck {
                 let bytes = Bytes::from(std::mem::take(&mut pipe.outbound));
                 replies.push((*stream, bytes));
             }
@@ -265,6 +267,18 @@ impl World {
             }
             self.leaves(node);
             self.send(stream, 1, Piece::Bytes(bytes), 0);
+        }
+    }
+
+    /// A client reads again what its server has for it.
+    pub(in crate::sim) fn reads(&mut self, client: usize) {
+        self.slow.remove(&client);
+        for node in 0..self.nodes.len() {
+            self.take_replies(node);
+            let number = self.nodes[node].life_number;
+            for worker in 0..self.shape.workers {
+                self.worker(node, number, worker);
+            }
         }
     }
 
