@@ -12,6 +12,9 @@ use oxkeeper::sim::script::{scripts, strike, survey, Script};
 use oxkeeper::sim::shrink::{shrink, Failure};
 use oxkeeper::sim::{run, Closing, CrashPoint, Fault, Less, Options, Teller};
 
+/// So much is said of what is broken, characters.
+const SAID_MAX: usize = 1_000;
+
 /// Runs whole ensembles under faults, in virtual time. The same seed gives the same run.
 #[derive(Parser)]
 #[command(name = "oxkeeper-sim")]
@@ -299,7 +302,9 @@ fn say(closing: &Closing) {
         injected.join(", "),
     );
     for violation in &closing.violations {
-        println!("seed {:#x}: BROKEN {violation}", closing.seed);
+        // Lists of children may be long.
+        let text: String = violation.to_string().chars().take(SAID_MAX).collect();
+        println!("seed {:#x}: BROKEN {text}", closing.seed);
     }
 }
 

@@ -111,6 +111,8 @@ pub struct World {
     timing: Rng,
     pub is_healed: bool,
     pub committed: Committed,
+    /// Some of it stands in no log that can be read.
+    pub(super) is_obscure: bool,
     pub(super) membership: Membership,
     checks: Vec<Box<dyn Check>>,
     pub history: History,
@@ -159,6 +161,7 @@ impl World {
             shape,
             is_healed: false,
             committed: Committed::default(),
+            is_obscure: false,
             checks,
             history: History::default(),
             conn_numbers: 0,
@@ -407,6 +410,7 @@ impl World {
             Act::Role { role, applied } if check::serves(*role) => {
                 let history = history_of(&self.nodes, node, self.committed.last(), *applied);
                 self.committed.extend(history.iter());
+                self.is_obscure |= applied.counter() != 0 && self.committed.last() < *applied;
             }
             _ => {}
         }
@@ -520,18 +524,23 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 }
 
 /// What a server that begins to serve has behind `last`, up to `applied`. What it has behind its
-/// snapshot only is read from logs of others: who has the snapshot's own transaction in its log has
-/// the same in front of it.
+/// snapshot only, or in a damaged log, is read from logs of others: who has a transaction in its
+/// log has the same in front of it.
 fn history_of(nodes: &[Node], node: usize, last: Zxid, applied: Zxid) -> Vec<LoggedTxn> {
     let own = &nodes[node].durable;
-    let is_same = |it: &&Node| !it.is_damaged && it.durable.record(own.snapshot).is_some();
-    let others = nodes.iter().filter(is_same).flat_map(|it| &it.durable.records);
     let mut history = BTreeMap::new();
-    for txn in others.filter(|txn| txn.zxid <= own.snapshot).chain(&own.records) {
-        if txn.zxid > last && txn.zxid <= applied {
-            history.insert(txn.zxid, txn.clone());
+    let mut add = |records: &[LoggedTxn], upto: Zxid| {
+        let new = records.iter().filter(|txn| txn.zxid > last && txn.zxid <= upto);
+        history.extend(new.map(|txn| (txn.zxid, txn.clone())));
+    };
+    for it in nodes.iter().filter(|it| !it.is_damaged) {
+        let known = [applied, own.snapshot.min(applied)];
+        let upto = known.into_iter().find(|zxid| it.durable.record(*zxid).is_some());
+        if let Some(upto) = upto {
+            add(&it.durable.records, upto);
         }
     }
+    add(&own.records, applied);
     history.into_values().collect()
 }
 
