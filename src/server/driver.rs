@@ -15,7 +15,7 @@ use crate::auth::Auth;
 use crate::net::{SessionDesk, Shared, Words, WorkerMail};
 use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
-use crate::session::{Bucket, SessionIds, SessionTable};
+use crate::session::{Bucket, SessionTable};
 use crate::storage::{Dirs, ReceiveError, RecoveryRefused, StorageError, TxnLog};
 use crate::types::Now;
 use crate::zab::{self, Event, Role, Zab};
@@ -69,9 +69,6 @@ impl<P: Platform> Driver<P> {
     ) -> Driver<P> {
         let now = P::now();
         let log = TxnLog::new(disk.clone(), &dirs.logs, options.log, recovered.last_logged);
-        // The wall clock, so that ids don't come again after a reboot.
-        let known = recovered.replica.sessions().map(|(id, _)| id);
-        let session_ids = SessionIds::new(options.peer.session_id_byte, now.wall_ms, known);
         let (settings, auth_too) = (options.peer.clone(), Arc::clone(&auth));
         let peer = match recovered.zab {
             None => Peer::standalone(settings, auth_too, &recovered.replica, now),
@@ -83,7 +80,7 @@ impl<P: Platform> Driver<P> {
             options.workers,
             auth,
             P::now,
-            session_ids,
+            recovered.session_ids,
             Arc::new(recovered.metrics),
             words,
         ));

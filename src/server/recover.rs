@@ -5,6 +5,7 @@ use super::exit::{ExitCode, Failure};
 use super::options::ServerOptions;
 use super::platform::Platform;
 use crate::metrics::Metrics;
+use crate::session::SessionIds;
 use crate::storage::{self, Dirs, RecoverOptions, RecoveryRefused, Refusal, Report};
 use crate::tree::Replica;
 use crate::types::Zxid;
@@ -16,6 +17,8 @@ pub struct Recovered {
     /// The last record of the log, or the snapshot's zxid if that is later.
     pub last_logged: Zxid,
     pub metrics: Metrics,
+    /// Those of this life.
+    pub session_ids: SessionIds,
     /// The core of a member; `None` alone.
     pub zab: Option<Zab>,
     /// How it was read, should it have to be read again.
@@ -79,7 +82,23 @@ pub fn recover<P: Platform>(
         metrics.startup_txns_loaded.add(report.txns as i64);
     }
     metrics.digest_mismatches_count.add(report.digest_mismatches as i64);
-    Ok(Recovered { replica, last_logged, metrics, zab, how })
+    let session_ids = session_ids::<P>(disk, dirs, options, &replica)?;
+    Ok(Recovered { replica, last_logged, metrics, session_ids, zab, how })
+}
+
+/// Ids that were never given out before, and from the wall clock on, so that they don't come again
+/// after a reboot either.
+fn session_ids<P: Platform>(
+    disk: &P::Disk,
+    dirs: &Dirs,
+    options: &ServerOptions,
+    replica: &Replica,
+) -> Result<SessionIds, Failure> {
+    let known = replica.sessions().map(|(id, _)| id);
+    let ids = SessionIds::new(options.peer.session_id_byte, P::now().wall_ms, known);
+    storage::reserve_session_ids(disk, &dirs.logs, ids.peek())
+        .map(SessionIds::from)
+        .map_err(|e| Failure::new(ExitCode::Unexpected, e.to_string()))
 }
 
 fn refused(refusal: RecoveryRefused) -> Failure {

@@ -29,6 +29,11 @@ impl SessionIds {
         SessionIds { next: AtomicI64::new(next) }
     }
 
+    /// Starts at `first`.
+    pub fn from(first: SessionId) -> SessionIds {
+        SessionIds { next: AtomicI64::new(first.0) }
+    }
+
     /// A fresh id.
     pub fn allocate(&self) -> SessionId {
         SessionId(self.next.fetch_add(1, Relaxed))

@@ -54,6 +54,9 @@ pub struct Client {
     seen_zxid: i64,
     next_cxid: i32,
     next_value: u64,
+    /// It may ask for so many things, and has asked for so many.
+    requests_max: u64,
+    requests: u64,
     conn: Option<Conn>,
     dialling_since_ns: Option<u64>,
     /// The member that it is, or was last, connected with.
@@ -61,6 +64,12 @@ pub struct Client {
     watches: WatchSets,
     /// It asks for nothing new any more.
     pub is_quiet: bool,
+    /// What it is to ask for, quiet or not, one after another.
+    pub tasks: VecDeque<Request>,
+    /// The only member that it connects with, if there is such a one.
+    pub home: Option<usize>,
+    /// It is gone, and leaves its session behind.
+    pub is_gone: bool,
 }
 
 #[derive(Debug)]
@@ -124,11 +133,16 @@ impl Client {
             seen_zxid: 0,
             next_cxid: 1,
             next_value: 0,
+            requests_max: shape.requests_max,
+            requests: 0,
             conn: None,
             dialling_since_ns: None,
             member: 0,
             watches: WatchSets::default(),
             is_quiet: false,
+            tasks: VecDeque::new(),
+            home: None,
+            is_gone: false,
         }
     }
 
@@ -143,15 +157,36 @@ impl Client {
         self.conn.as_ref().is_none_or(|conn| conn.pending.is_empty())
     }
 
+    /// How much it has asked for of its own accord.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Whether a member has taken it in, the one that it is to be with.
+    pub fn is_welcome(&self) -> bool {
+        let is_home = self.home.is_none_or(|home| home == self.member);
+        is_home && self.conn.as_ref().is_some_and(|conn| conn.number.is_some())
+    }
+
     /// Something to do.
     pub fn step(&mut self, now_ns: u64) -> Vec<Wish> {
         let patience_ns = self.timeout_ms.max(1) as u64 * 1_000_000;
+        let is_abroad = self.home.is_some_and(|home| home != self.member);
+        if self.is_gone || (is_abroad && self.is_idle()) {
+            if self.conn.is_some() {
+                return self.hang_up(now_ns);
+            }
+            if self.is_gone {
+                return Vec::new();
+            }
+        }
         let Some(conn) = &mut self.conn else {
             if self.dialling_since_ns.is_some_and(|at| now_ns < at + patience_ns) {
                 return Vec::new();
             }
             self.dialling_since_ns = Some(now_ns);
-            let node = self.members.start + self.rng.below(self.members.len());
+            let any = self.members.start + self.rng.below(self.members.len());
+            let node = self.home.unwrap_or(any);
             self.member = node;
             return vec![Wish::Connect { node }];
         };
@@ -171,8 +206,10 @@ impl Client {
         }
         let conn = self.conn.as_ref().expect("looked at it");
         let silent_ns = now_ns - conn.said_ns;
-        if conn.pending.len() < self.depth && !self.is_quiet {
-            let request = self.next_request();
+        let is_eager = !self.is_quiet && self.requests < self.requests_max;
+        if conn.pending.len() < self.depth && (is_eager || !self.tasks.is_empty()) {
+            let task = self.tasks.pop_front();
+            let request = task.unwrap_or_else(|| self.next_request());
             return self.ask(request, now_ns).into_iter().collect();
         }
         if silent_ns > patience_ns / 3 {
@@ -379,6 +416,7 @@ impl Client {
     }
 
     fn next_request(&mut self) -> Request {
+        self.requests += 1;
         let path = self.path();
         let watch = self.rng.one_in(4);
         match self.rng.below(40) {

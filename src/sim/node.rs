@@ -27,7 +27,7 @@ use crate::server::options::ServerOptions;
 use crate::server::recover::recover;
 use crate::server::snapshots::SnapshotForm;
 use crate::server::start::{auth_rules, resolve};
-use crate::storage::{BodyReader, Dirs, LogRange};
+use crate::storage::{BodyReader, Compression, Dirs, LogRange};
 use crate::types::{Sid, Zxid};
 use crate::zab::{LinkId, Membership, Role};
 
@@ -122,6 +122,21 @@ pub struct Pipe {
     pub outbound: Vec<u8>,
     /// The client has hung up, or the connection is lost.
     pub is_over: bool,
+    /// The client does not read: no more than so much goes into the sockets.
+    pub is_stuck: bool,
+}
+
+/// What the sockets of a connection hold, bytes.
+const SOCKET_BYTES: usize = 8_192;
+
+impl Pipe {
+    /// For how much there is room.
+    fn room(&self) -> usize {
+        match self.is_stuck {
+            true => SOCKET_BYTES.saturating_sub(self.outbound.len()),
+            false => usize::MAX,
+        }
+    }
 }
 
 struct PipeSocket(Rc<RefCell<Pipe>>);
@@ -144,8 +159,12 @@ impl ClientSocket for PipeSocket {
         if pipe.is_over {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        pipe.outbound.extend_from_slice(bytes);
-        Ok(bytes.len())
+        let count = pipe.room().min(bytes.len());
+        if count == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        pipe.outbound.extend_from_slice(&bytes[..count]);
+        Ok(count)
     }
 
     fn poll_read_ready(&self, _cx: &mut Context<'_>) -> Poll<()> {
@@ -157,7 +176,11 @@ impl ClientSocket for PipeSocket {
     }
 
     fn poll_write_ready(&self, _cx: &mut Context<'_>) -> Poll<()> {
-        Poll::Ready(())
+        let pipe = self.0.borrow();
+        match pipe.is_over || pipe.room() > 0 {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     }
 
     fn hang_up(&self) {}
@@ -218,6 +241,11 @@ impl Node {
         (ns - ns * i128::from(self.drift_ppm) / 1_000_000 + 1_000) as u64
     }
 
+    /// Its wall clock jumps by so much.
+    pub fn set_wall(&mut self, by_ms: i64) {
+        self.wall_offset_ms += by_ms;
+    }
+
     /// Puts it on the stage.
     pub fn enter(&mut self, now_ns: u64) {
         scene::enter(Scene {
@@ -236,7 +264,17 @@ impl Node {
             "/data/myid" => Ok(self.sid.0.to_string().into_bytes()),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
-        let (config, _) = Config::load("/zoo.cfg", &JvmFlags::none(), &read)
+        let method = match self.shape.compression {
+            Compression::None => "",
+            Compression::Gzip => "gz",
+            Compression::Snappy => "snappy",
+        };
+        let flag = format!(
+            "-Djute.maxbuffer={} -Dzookeeper.snapshot.compression.method={method}",
+            self.shape.frame_bytes_max
+        );
+        let flags = JvmFlags::from_variables(Some(&flag), None);
+        let (config, _) = Config::load("/zoo.cfg", &flags, &read)
             .expect("the simulator's configuration can be read");
         let mut options = resolve(&config, self.seed ^ self.life_number)
             .unwrap_or_else(|e| panic!("the simulator's configuration: {e:?}"));
@@ -328,6 +366,17 @@ fn configuration(index: usize, shape: &Shape) -> Vec<u8> {
     );
     if shape.observer_masters {
         text.push_str("observerMasterPort=5000\n");
+    }
+    if shape.voters == 1 {
+        text.push_str("standaloneEnabled=false\n");
+    }
+    for (voter, (group, weight)) in shape.groups.iter().enumerate() {
+        writeln!(text, "weight.{}={weight}", voter + 1).expect("a string takes everything");
+        let of_group = shape.groups.iter().enumerate().filter(|(_, other)| other.0 == *group);
+        let sids: Vec<String> = of_group.map(|(voter, _)| (voter + 1).to_string()).collect();
+        if sids[0] == (voter + 1).to_string() {
+            writeln!(text, "group.{group}={}", sids.join(":")).expect("as above");
+        }
     }
     if index >= shape.voters {
         text.push_str("peerType=observer\n");

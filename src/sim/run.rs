@@ -1,13 +1,17 @@
 //! One run: faults, then healing, then everybody must agree, then all power goes and they must
 //! agree again; then the clients' histories are judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{self, Violation};
+use super::check::{self, Check, Violation, WRONGFUL};
+use super::client::Client;
 use super::fault::Fault;
 use super::history::{judge, Broken, Record, Rules};
-use super::world::Teller;
-use super::{Shape, World};
+use super::less::Less;
+use super::wire::Port;
+use super::world::{Teller, What};
+use super::{Rng, Shape, World};
+use crate::types::Sid;
 use crate::zab::Role;
 
 const MS: u64 = 1_000_000;
@@ -19,6 +23,10 @@ pub struct Options {
     pub teller: Option<Teller>,
     /// In place of the seed's own shape.
     pub shape: Option<Shape>,
+    /// What it is to go without.
+    pub less: Less,
+    /// One more invariant.
+    pub check: Option<Box<dyn Check>>,
     /// Any disks may be damaged, and all of them: servers may refuse then, but not lie.
     pub over_damage: bool,
 }
@@ -40,6 +48,12 @@ pub struct Closing {
     pub answered: usize,
     /// Each kind of fault, and how often it was really injected.
     pub injected: BTreeMap<Fault, u64>,
+    /// Each of them, by its kind and its number.
+    pub struck: Vec<(Fault, u64)>,
+    /// How often learners were synchronized by DIFF, TRUNC and SNAP.
+    pub syncs: BTreeMap<&'static str, u64>,
+    /// Requests of the client that asked most.
+    pub requests: u64,
     pub violations: Vec<Violation>,
 }
 
@@ -49,6 +63,12 @@ impl Closing {
         let lost = Broken::LostWrite;
         let is_lost = |v: &&Violation| v.check == HISTORY && v.what.contains(&format!("{lost:?}"));
         self.violations.iter().filter(is_lost).count()
+    }
+
+    /// Sessions that ended though their clients were heard of in time.
+    pub fn wrongful(&self) -> usize {
+        let is_wrongful = |v: &&Violation| v.check == "session" && v.what.contains(WRONGFUL);
+        self.violations.iter().filter(is_wrongful).count()
     }
 }
 
@@ -61,36 +81,99 @@ pub fn run(seed: u64, options: Options) -> Closing {
     if options.over_damage {
         shape.faults.over_damage();
     }
-    let checks = if options.over_damage { check::over_damaged() } else { check::all() };
+    options.less.apply(&mut shape);
+    let mut checks = if options.over_damage { check::over_damaged() } else { check::all() };
+    checks.extend(options.check);
     let mut world = World::new(seed, shape, checks);
     if let Some(teller) = options.teller {
         world.listen(teller);
     }
     world.run_until(world.shape.safety_ms * MS);
-    world.heal();
-    world.converge("behind the faults");
-    world.blackout();
-    world.converge("behind a restart of all");
-    if world.violations.is_empty() {
-        world.check_end();
-        world.judge();
-    }
-    world.close(seed)
+    world.finish(seed)
 }
 
 impl World {
+    /// What follows the faults.
+    pub(super) fn finish(mut self, seed: u64) -> Closing {
+        self.heal();
+        let away = self.send_away();
+        if !away.is_empty() {
+            self.converge("behind the faults, with some away", &away);
+            self.call_back();
+        }
+        self.converge("behind the faults", &BTreeSet::new());
+        self.blackout();
+        self.converge("behind a restart of all", &BTreeSet::new());
+        if self.violations.is_empty() {
+            self.check_end();
+            self.judge();
+        }
+        self.close(seed)
+    }
+
     /// No more faults.
     fn heal(&mut self) {
         self.tell(|| "healed".to_owned());
         self.is_healed = true;
         self.wire.cuts.clear();
+        self.wire.clogs.clear();
         self.wire.be_punctual();
+        for client in std::mem::take(&mut self.slow) {
+            self.reads(client);
+        }
         for node in &mut self.nodes {
             node.paused_until_ns = 0;
             node.disk.calm();
         }
         for client in &mut self.clients {
             client.is_quiet = true;
+            client.tasks.clear();
+            client.home = None;
+        }
+        for node in std::mem::take(&mut self.held) {
+            self.at(MS, What::Start(node));
+        }
+    }
+
+    /// Some servers stay broken for now, down or cut off, as far as a quorum is left.
+    fn send_away(&mut self) -> BTreeSet<usize> {
+        let mut rng = Rng::new(self.seed ^ 0x4157_4159);
+        let is_damaged = self.nodes.iter().any(|node| node.is_damaged);
+        if is_damaged || self.shape.away_percent == 0 || !self.violations.is_empty() {
+            return BTreeSet::new();
+        }
+        let mut core: BTreeSet<usize> = (0..self.nodes.len()).collect();
+        for _ in 0..self.nodes.len() {
+            let node = rng.below(self.nodes.len());
+            let left: BTreeSet<Sid> =
+                core.iter().filter(|it| **it != node).map(|it| self.nodes[*it].sid).collect();
+            if self.membership.is_quorum(&left) && rng.below(100) < self.shape.away_percent {
+                core.remove(&node);
+            }
+        }
+        let away: BTreeSet<usize> = (0..self.nodes.len()).filter(|it| !core.contains(it)).collect();
+        for node in &away {
+            self.tell(|| format!("{} stays away", node + 1));
+            if rng.one_in(2) {
+                self.held.insert(*node);
+                self.crash(*node, true);
+                continue;
+            }
+            for other in (0..self.nodes.len()).filter(|other| other != node) {
+                for port in [Port::Election, Port::Quorum] {
+                    self.wire.cuts.extend([(port, *node, other), (port, other, *node)]);
+                }
+            }
+        }
+        away
+    }
+
+    /// Everybody is back.
+    fn call_back(&mut self) {
+        self.tell(|| "all are back".to_owned());
+        self.wire.cuts.clear();
+        for node in std::mem::take(&mut self.held) {
+            self.at(MS, What::Start(node));
         }
     }
 
@@ -103,11 +186,11 @@ impl World {
         }
     }
 
-    /// Everybody must come to serve the same state, within a generous time.
-    fn converge(&mut self, when: &str) {
+    /// All but those who are away must come to serve the same state, within a generous time.
+    fn converge(&mut self, when: &str, away: &BTreeSet<usize>) {
         let limit_ms = self.shape.tick_ms * self.shape.init_limit;
         let end_ns = self.now_ns + (10 * limit_ms + 60_000) * MS;
-        while self.violations.is_empty() && !self.is_settled() {
+        while self.violations.is_empty() && !self.is_settled(away) {
             if self.now_ns >= end_ns && self.shape.faults.flip_any {
                 // They may well refuse.
                 return;
@@ -123,10 +206,13 @@ impl World {
     }
 
     /// One leader, everybody serves what it serves, nothing is on its way.
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, away: &BTreeSet<usize>) -> bool {
         let mut states = Vec::new();
         let mut leaders = 0;
-        for node in &self.nodes {
+        for (index, node) in self.nodes.iter().enumerate() {
+            if away.contains(&index) {
+                continue;
+            }
             let Some(life) = &node.life else { return false };
             match node.role {
                 Role::Leading { .. } => leaders += 1,
@@ -161,6 +247,10 @@ impl World {
         for client in clients {
             self.give_up(client);
         }
+        if self.is_obscure && self.shape.faults.flip_any {
+            // Nobody knows what the sequence was.
+            return;
+        }
         let report = judge(self.committed.txns(), &self.history, Rules::default());
         for violation in report.violations {
             let what = violation.to_string();
@@ -185,6 +275,9 @@ impl World {
             acked,
             answered,
             injected: self.injected,
+            struck: self.struck,
+            syncs: self.syncs,
+            requests: self.clients.iter().map(Client::requests).max().unwrap_or(0),
             violations: self.violations,
         }
     }

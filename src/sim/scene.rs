@@ -44,6 +44,11 @@ pub fn leave() -> Scene {
     SCENE.with_borrow_mut(|scene| scene.take().expect("it was entered"))
 }
 
+/// Takes whoever is on the stage off it: somebody panicked.
+pub fn clear() {
+    SCENE.with_borrow_mut(|scene| *scene = None);
+}
+
 /// The clocks of the server on the stage.
 pub fn now() -> Now {
     SCENE.with_borrow(|scene| {

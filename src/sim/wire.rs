@@ -19,6 +19,17 @@ pub enum End {
     Client { client: usize },
 }
 
+/// What is dialled at the far end, or near end, of a way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Port {
+    Election,
+    Quorum,
+    Client,
+}
+
+/// A way that is cut, from place to place, for the connections of one port.
+pub type Cut = (Port, usize, usize);
+
 /// What travels.
 #[derive(Debug)]
 pub enum Piece {
@@ -40,11 +51,31 @@ pub struct Stream {
     pub broken: bool,
 }
 
+impl Stream {
+    /// Where it was dialled.
+    pub fn port(&self) -> Port {
+        match self.ends[0] {
+            End::Member { .. } => Port::Quorum,
+            End::Served { .. } | End::Client { .. } => Port::Client,
+        }
+    }
+}
+
+/// Members are the first places, then come clients.
+fn place_of(members: usize, end: End) -> usize {
+    match end {
+        End::Member { node, .. } | End::Served { node, .. } => node,
+        End::Client { client } => members + client,
+    }
+}
+
 /// All connections.
 pub struct Wire {
     pub streams: BTreeMap<u64, Stream>,
-    /// Ways that are cut, from place to place. Members are the first places, then come clients.
-    pub cuts: BTreeSet<(usize, usize)>,
+    /// Ways that are cut, from place to place.
+    pub cuts: BTreeSet<Cut>,
+    /// Ways that take a byte in so many ns, until then.
+    pub clogs: BTreeMap<(usize, usize), (u64, u64)>,
     members: usize,
     last: u64,
     pub rng: Rng,
@@ -58,6 +89,7 @@ impl Wire {
         Wire {
             streams: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            clogs: BTreeMap::new(),
             members: shape.voters + shape.observers,
             last: 0,
             rng: Rng::new(seed ^ 0x5749_5245),
@@ -81,14 +113,16 @@ impl Wire {
     }
 
     pub fn place(&self, end: End) -> usize {
-        match end {
-            End::Member { node, .. } | End::Served { node, .. } => node,
-            End::Client { client } => self.members + client,
-        }
+        place_of(self.members, end)
     }
 
-    pub fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.cuts.contains(&(from, to))
+    pub fn is_cut(&self, port: Port, from: usize, to: usize) -> bool {
+        self.cuts.contains(&(port, from, to))
+    }
+
+    /// Whether one of the ways between them is cut.
+    pub fn is_cut_between(&self, port: Port, one: usize, two: usize) -> bool {
+        self.is_cut(port, one, two) || self.is_cut(port, two, one)
     }
 
     /// A new connection.
@@ -122,7 +156,16 @@ impl Wire {
                 return arrivals;
             }
             let to = 1 - from;
+            let place = |end| place_of(self.members, end);
+            let way = (place(stream.ends[from]), place(stream.ends[to]));
+            let bytes = match &piece {
+                Piece::Bytes(bytes) => bytes.len() as u64,
+                Piece::Fin => 0,
+            };
             let at = stream.arrives_ns[to].max(now_ns + latency_ns);
+            let at = self.clogs.get(&way).map_or(at, |(ns_per_byte, until_ns)| {
+                (at + ns_per_byte * bytes).min(at.max(*until_ns))
+            });
             stream.arrives_ns[to] = at;
             stream.queues[to].push_back(piece);
             arrivals.push(at);
@@ -137,11 +180,19 @@ impl Wire {
             return Ok(None);
         }
         let (from_place, to_place) = (self.place(stream.ends[1 - to]), self.place(stream.ends[to]));
-        if self.is_cut(from_place, to_place) {
+        if self.is_cut(stream.port(), from_place, to_place) {
             return Err(());
         }
         let stream = self.streams.get_mut(&id).expect("it was there");
         Ok(stream.queues[to].pop_front().map(|piece| (stream.ends[to], piece)))
+    }
+
+    /// Who is the client of a connection.
+    pub fn client_of(&self, id: u64) -> Option<usize> {
+        match self.streams.get(&id)?.ends[0] {
+            End::Client { client } => Some(client),
+            _ => None,
+        }
     }
 
     /// An end is done with it. The other end hears of it by a `Fin`, or when it breaks.

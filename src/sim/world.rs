@@ -3,12 +3,16 @@
 //! whatever comes of it is folded into one number: same seed, same number.
 
 mod links;
+mod points;
 mod steps;
 
+use std::any::Any;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 
 use bytes::Bytes;
+use jute::quorum::PacketType;
 
 use super::check::{
     self, Act, Check, Committed, Lived, NodeView, Note, Queues, Violation, WorldView,
@@ -18,11 +22,14 @@ use super::durable::fold;
 use super::fault::Fault;
 use super::history::{History, Record};
 use super::node::{Item, Node};
-use super::wire::{End, Piece, Wire};
+use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
 use crate::tree::Replica;
-use crate::types::Sid;
+use crate::types::{LoggedTxn, Sid, Zxid};
 use crate::zab::{LinkId, Membership, Role};
+
+use points::Points;
+pub use points::{CrashPoint, Place};
 
 /// What happens.
 #[derive(Debug)]
@@ -30,64 +37,39 @@ pub enum What {
     /// A process begins.
     Start(usize),
     /// The pipeline of a process goes on.
-    Pipeline {
-        node: usize,
-        life: u64,
-    },
+    Pipeline { node: usize, life: u64 },
     /// One of its workers.
-    Worker {
-        node: usize,
-        life: u64,
-        worker: usize,
-    },
+    Worker { node: usize, life: u64, worker: usize },
     /// The next slice of its snapshot is written.
-    Snapshot {
-        node: usize,
-        life: u64,
-    },
+    Snapshot { node: usize, life: u64 },
     /// A link's files go on.
-    Pump {
-        node: usize,
-        life: u64,
-        link: LinkId,
-    },
+    Pump { node: usize, life: u64, link: LinkId },
     /// A dial is tried.
-    Dial {
-        node: usize,
-        life: u64,
-        number: u64,
-    },
+    Dial { node: usize, life: u64, number: u64 },
     /// A vote arrives.
-    Vote {
-        from: usize,
-        life: u64,
-        to: usize,
-        number: u64,
-    },
+    Vote { from: usize, life: u64, to: usize, number: u64 },
     /// The first piece on its way to an end of a stream arrives.
-    Arrive {
-        stream: u64,
-        to: usize,
-    },
+    Arrive { stream: u64, to: usize },
     /// An end of a stream hears that it is broken.
-    Broken {
-        stream: u64,
-        end: usize,
-    },
+    Broken { stream: u64, end: usize },
     /// A client looks what there is to do.
     Client(usize),
     /// It gets through to a member, or not.
-    Connect {
-        client: usize,
-        node: usize,
-    },
+    Connect { client: usize, node: usize },
     /// Workers close what has been silent for too long.
     Sweep,
     /// Old files go.
     Purge(usize),
-    Fault(Fault),
+    /// The number counts the faults of its kind.
+    Fault(Fault, u64),
     /// Ways that were cut are open again.
-    Heal(Vec<(usize, usize)>),
+    Heal(Vec<Cut>),
+    /// A way takes all that comes again.
+    Unclog((usize, usize)),
+    /// A client reads again.
+    Reads(usize),
+    /// A disk has room again.
+    Room(usize),
 }
 
 /// A step that keeps its server for so long is out of the ordinary.
@@ -95,12 +77,16 @@ const SLOW_STEP_NS: u64 = 20_000_000;
 /// Timers are late by so much at most.
 const LATE_MS: u64 = steps::LATE_MS as u64;
 
+/// What a server or a check that panics counts as.
+const PANIC: &str = "panic";
+
 /// How a run may look while it goes on.
 pub type Teller = Box<dyn FnMut(u64, &str)>;
 
 /// All of it.
 pub struct World {
     pub now_ns: u64,
+    pub(super) seed: u64,
     pub shape: Shape,
     heap: BinaryHeap<Reverse<(u64, u64)>>,
     whats: BTreeMap<u64, What>,
@@ -114,11 +100,20 @@ pub struct World {
     votes_arrive_ns: BTreeMap<(usize, usize), u64>,
     /// Pairs whose election ports are connected.
     acquainted: BTreeSet<(usize, usize)>,
+    /// Processes that are over, and whose votes still arrive.
+    late: BTreeSet<(usize, u64)>,
+    pub(super) points: Points,
+    /// Servers that are not to start for now.
+    pub(super) held: BTreeSet<usize>,
+    /// Clients that don't read for now.
+    pub(super) slow: BTreeSet<usize>,
     pub(super) faults: Rng,
     timing: Rng,
     pub is_healed: bool,
     pub committed: Committed,
-    membership: Membership,
+    /// Some of it stands in no log that can be read.
+    pub(super) is_obscure: bool,
+    pub(super) membership: Membership,
     checks: Vec<Box<dyn Check>>,
     pub history: History,
     conn_numbers: u32,
@@ -131,6 +126,10 @@ pub struct World {
     pub trace: u64,
     pub events: u64,
     pub injected: BTreeMap<Fault, u64>,
+    /// Each fault that was injected, by its kind and its number.
+    pub(super) struck: Vec<(Fault, u64)>,
+    /// How often learners were synchronized in which way.
+    pub(super) syncs: BTreeMap<&'static str, u64>,
     teller: Option<Teller>,
 }
 
@@ -142,6 +141,7 @@ impl World {
         let clients = (0..shape.clients).map(|index| Client::new(index, seed, &shape)).collect();
         let mut world = World {
             now_ns: 0,
+            seed,
             heap: BinaryHeap::new(),
             whats: BTreeMap::new(),
             serial: 0,
@@ -152,11 +152,16 @@ impl World {
             votes: BTreeMap::new(),
             votes_arrive_ns: BTreeMap::new(),
             acquainted: BTreeSet::new(),
+            late: BTreeSet::new(),
+            points: Points::new(members),
+            held: BTreeSet::new(),
+            slow: BTreeSet::new(),
             faults: Rng::new(seed ^ 0x4641_554c_5453),
             timing: Rng::new(seed ^ 0x5449_4d49_4e47),
             shape,
             is_healed: false,
             committed: Committed::default(),
+            is_obscure: false,
             checks,
             history: History::default(),
             conn_numbers: 0,
@@ -166,6 +171,8 @@ impl World {
             trace: seed,
             events: 0,
             injected: BTreeMap::new(),
+            struck: Vec::new(),
+            syncs: BTreeMap::new(),
             teller: None,
         };
         for node in 0..world.nodes.len() {
@@ -178,7 +185,7 @@ impl World {
             world.at(at, What::Client(client));
         }
         for fault in Fault::ALL {
-            world.plan(fault);
+            world.plan(fault, 0);
         }
         world.at(crate::limits::SWEEP_MS * 1_000_000, What::Sweep);
         world
@@ -218,7 +225,15 @@ impl World {
             }
             self.events += 1;
             self.trace = fold(self.trace, &at.to_le_bytes());
-            self.happen(what);
+            let happened = catch_unwind(AssertUnwindSafe(|| {
+                self.happen(what);
+                self.end_doomed();
+            }));
+            if let Err(panic) = happened {
+                scene::clear();
+                let what = text_of(panic.as_ref());
+                self.violations.push(Violation { check: PANIC, what });
+            }
         }
         self.now_ns = self.now_ns.max(end_ns);
     }
@@ -263,13 +278,21 @@ impl World {
             What::Connect { client, node } => self.connect(client, node),
             What::Sweep => self.sweep(),
             What::Purge(node) => self.purge(node),
-            What::Fault(fault) => self.strike(fault),
+            What::Fault(fault, number) => self.strike(fault, number),
+            // Who is cut off behind the faults stays so.
+            What::Heal(_) if self.is_healed => {}
             What::Heal(cuts) => {
                 for cut in cuts {
                     self.wire.cuts.remove(&cut);
                 }
                 self.disturb(0);
             }
+            What::Unclog(way) => {
+                self.wire.clogs.remove(&way);
+                self.disturb(0);
+            }
+            What::Reads(client) => self.reads(client),
+            What::Room(node) => self.nodes[node].disk.set_quota(u64::MAX),
         }
     }
 
@@ -322,14 +345,23 @@ impl World {
             let Some(end) = links.and_then(|links| links.get(link)) else { return };
             let (to, dialled, link) = (Sid(end.to as i64 + 1), end.dialled, *link);
             self.trace = fold(self.trace, packets);
-            note.act = Act::Says { to, link, dialled, packets: check::read_again(packets) };
+            let packets = check::read_again(packets);
+            for packet in &packets {
+                match packet.kind {
+                    Some(PacketType::Diff) => *self.syncs.entry("DIFF").or_default() += 1,
+                    Some(PacketType::Trunc) => *self.syncs.entry("TRUNC").or_default() += 1,
+                    _ => {}
+                }
+            }
+            note.act = Act::Says { to, link, dialled, packets };
         }
         match &note.act {
-            Act::Role { role, .. } => {
+            Act::Role { role, applied } => {
                 self.nodes[node].role = *role;
                 let (role, sid) = (*role, node + 1);
                 self.disturb(0);
-                self.tell(|| format!("{sid} is {role:?}"));
+                let applied = *applied;
+                self.tell(|| format!("{sid} is {role:?} with {applied}"));
             }
             Act::Starts { .. } | Act::Ends => {
                 self.nodes[node].role = Role::Looking;
@@ -376,8 +408,9 @@ impl World {
                 self.committed.extend(txns.iter());
             }
             Act::Role { role, applied } if check::serves(*role) => {
-                let records = self.nodes[node].durable.records.iter();
-                self.committed.extend(records.take_while(|txn| txn.zxid <= *applied));
+                let history = history_of(&self.nodes, node, self.committed.last(), *applied);
+                self.committed.extend(history.iter());
+                self.is_obscure |= applied.counter() != 0 && self.committed.last() < *applied;
             }
             _ => {}
         }
@@ -438,7 +471,7 @@ impl World {
 
     fn connect(&mut self, client: usize, node: usize) {
         let place = self.wire.place(End::Client { client });
-        let is_cut = self.wire.is_cut(place, node) || self.wire.is_cut(node, place);
+        let is_cut = self.wire.is_cut_between(Port::Client, place, node);
         let is_paused = self.nodes[node].paused_until_ns > self.now_ns;
         if is_cut || is_paused || self.nodes[node].life.is_none() {
             self.clients[client].refused();
@@ -481,6 +514,34 @@ impl World {
         };
         self.grant(client, wishes);
     }
+}
+
+/// What somebody said who panicked.
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a word".to_owned())
+}
+
+/// What a server that begins to serve has behind `last`, up to `applied`. What it has behind its
+/// snapshot only, or in a damaged log, is read from logs of others: who has a transaction in its
+/// log has the same in front of it.
+fn history_of(nodes: &[Node], node: usize, last: Zxid, applied: Zxid) -> Vec<LoggedTxn> {
+    let own = &nodes[node].durable;
+    let mut history = BTreeMap::new();
+    let mut add = |records: &[LoggedTxn], upto: Zxid| {
+        let new = records.iter().filter(|txn| txn.zxid > last && txn.zxid <= upto);
+        history.extend(new.map(|txn| (txn.zxid, txn.clone())));
+    };
+    for it in nodes.iter().filter(|it| !it.is_damaged) {
+        let known = [applied, own.snapshot.min(applied)];
+        let upto = known.into_iter().find(|zxid| it.durable.record(*zxid).is_some());
+        if let Some(upto) = upto {
+            add(&it.durable.records, upto);
+        }
+    }
+    add(&own.records, applied);
+    history.into_values().collect()
 }
 
 fn view_of<'a>(node: &'a Node, replica: Option<&'a Replica>) -> NodeView<'a> {

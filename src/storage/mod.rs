@@ -22,6 +22,7 @@ mod origin;
 mod purge;
 mod receive;
 mod recovery;
+mod session_ids;
 mod small_file;
 mod synced;
 mod tail;
@@ -40,5 +41,6 @@ pub use recovery::{
     recover, recover_member, truncate, Dirs, Member, MemberOptions, RecoverOptions, Recovered,
     Report, Stranger, Truncated,
 };
+pub use session_ids::reserve_session_ids;
 pub use snapshot::{write_snapshot, BodyReader, Compression, SnapshotInfo, SnapshotWriter};
 pub use txn_log::{TxnLog, TxnLogOptions};

@@ -23,6 +23,8 @@ pub const CURRENT_EPOCH: &str = "currentEpoch";
 pub const BAD_PREFIX: &str = "oxkeeper.bad.";
 /// The watermark of the newest log: see `synced.rs`.
 pub const SYNCED: &str = "oxkeeper.synced";
+/// Up to where ids of sessions may have been given out: see `session_ids.rs`.
+pub const SESSION_IDS: &str = "oxkeeper.sessions";
 /// The snapshots this server wrote: see `origin.rs`.
 pub const ORIGIN: &str = "oxkeeper.snapshots";
 

@@ -16,6 +16,8 @@ pub struct Integrity {
     broadcast: BTreeMap<Zxid, Bytes>,
     /// Who has led which epoch last, in its present life.
     led: BTreeMap<usize, Epoch>,
+    /// Who was established in which epoch.
+    leaders: BTreeMap<Epoch, usize>,
 }
 
 impl Check for Integrity {
@@ -33,6 +35,7 @@ impl Check for Integrity {
             }
             Act::Role { role: Role::Leading { epoch }, .. } => {
                 self.led.insert(node, *epoch);
+                self.leaders.insert(*epoch, node);
                 Ok(())
             }
             Act::Says { dialled: false, packets, .. } => {
@@ -42,7 +45,7 @@ impl Check for Integrity {
                 }
                 Ok(())
             }
-            Act::Applies(txns) => self.applies(txns).map_err(|what| format!("{sid} {what}")),
+            Act::Applies(txns) => self.applies(view, txns).map_err(|what| format!("{sid} {what}")),
             _ => Ok(()),
         }
     }
@@ -71,10 +74,15 @@ impl Integrity {
         }
     }
 
-    fn applies(&self, txns: &[LoggedTxn]) -> Result<(), String> {
+    fn applies(&mut self, view: &WorldView<'_>, txns: &[LoggedTxn]) -> Result<(), String> {
         for txn in txns {
+            let leader = self.leaders.get(&txn.zxid.epoch());
             match self.broadcast.get(&txn.zxid) {
                 Some(bytes) if *bytes == txn.bytes => {}
+                // What a damaged log had of what its leader has broadcast to itself can't be seen.
+                None if leader.is_some_and(|leader| view.nodes[*leader].is_damaged) => {
+                    self.broadcast.insert(txn.zxid, txn.bytes.clone());
+                }
                 Some(_) => return Err(format!("delivers another {} than proposed", txn.zxid)),
                 None => return Err(format!("delivers {}, which nobody proposed", txn.zxid)),
             }
@@ -108,6 +116,14 @@ mod tests {
         let (mut stage, mut check) = proposed();
         let what = stage.act(&mut check, 1, Act::Applies(vec![txn(1, 2)])).expect_err("nobody");
         assert!(what.contains("nobody proposed"), "{what}");
+    }
+
+    #[test]
+    fn a_damaged_log_may_have_had_it() {
+        let (mut stage, mut check) = proposed();
+        stage.nodes[0].is_damaged = true;
+        stage.act(&mut check, 1, Act::Applies(vec![txn(1, 2)])).expect("nobody can tell");
+        stage.act(&mut check, 1, Act::Applies(vec![txn(2, 1)])).expect_err("nobody's epoch");
     }
 
     #[test]

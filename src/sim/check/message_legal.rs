@@ -35,6 +35,8 @@ struct Learner {
     last: Zxid,
     /// Proposed and not committed.
     open: VecDeque<Zxid>,
+    /// It has come as an observer: as one that it is, or as a voter that has lost what it had.
+    observes: bool,
     /// It has acknowledged NEWLEADER.
     has_accepted: bool,
 }
@@ -86,9 +88,7 @@ impl Check for MessageLegal {
             }
             Act::Says { link, dialled: true, packets, .. } => {
                 let learner = self.learners.entry((node, *link)).or_default();
-                learner.has_accepted |= packets.iter().any(|packet| {
-                    packet.kind == Some(PacketType::Ack) && packet.zxid.counter() == 0
-                });
+                packets.iter().for_each(|packet| learner.says(packet));
                 Ok(())
             }
             Act::Says { link, dialled: false, packets, .. } => {
@@ -99,7 +99,7 @@ impl Check for MessageLegal {
             Act::Hears { link, dialled: true, packets, from } => {
                 let learner = self.learners.entry((node, *link)).or_default();
                 packets.iter().try_for_each(|packet| {
-                    let (phase, told) = (learner.hears, learner.hear(packet, it.is_voter));
+                    let (phase, told) = (learner.hears, learner.hear(packet));
                     told.map_err(|why| text(it.sid.0, from.0, packet, &phase, why))
                 })
             }
@@ -121,7 +121,15 @@ fn text(at: i64, from: i64, packet: &Said, when: &dyn std::fmt::Debug, why: &str
 }
 
 impl Learner {
-    fn hear(&mut self, packet: &Said, is_voter: bool) -> Illegal {
+    fn says(&mut self, packet: &Said) {
+        match packet.kind {
+            Some(PacketType::ObserverInfo) => self.observes = true,
+            Some(PacketType::Ack) if packet.zxid.counter() == 0 => self.has_accepted = true,
+            _ => {}
+        }
+    }
+
+    fn hear(&mut self, packet: &Said) -> Illegal {
         use PacketType as P;
         let Some(kind) = packet.kind else { return Err("nobody knows it") };
         let zxid = packet.zxid;
@@ -152,9 +160,13 @@ impl Learner {
             {
                 return Err("a proposal of another epoch");
             }
-            (Phase::Accepting | Phase::Broadcast, P::Proposal) if is_voter => self.propose(zxid)?,
-            (Phase::Accepting | Phase::Broadcast, P::Commit) if is_voter => self.commit(zxid)?,
-            (Phase::Accepting | Phase::Broadcast, P::Inform) if !is_voter => {
+            (Phase::Accepting | Phase::Broadcast, P::Proposal) if !self.observes => {
+                self.propose(zxid)?
+            }
+            (Phase::Accepting | Phase::Broadcast, P::Commit) if !self.observes => {
+                self.commit(zxid)?
+            }
+            (Phase::Accepting | Phase::Broadcast, P::Inform) if self.observes => {
                 self.propose(zxid)?;
                 self.commit(zxid)?;
             }
@@ -299,6 +311,19 @@ mod tests {
         stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
         let up_to_date = hears(true, vec![said(P::UpToDate, Zxid::NONE)]);
         stage.act(&mut check, 0, up_to_date).expect_err("it has not acknowledged NEWLEADER");
+    }
+
+    #[test]
+    fn who_comes_as_an_observer_hears_informs() {
+        let hears_behind = |more: Vec<Said>| {
+            let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+            let comes = says(true, vec![said(P::ObserverInfo, Zxid::ZERO)]);
+            stage.act(&mut check, 0, comes).expect("a voter that has lost its disk");
+            stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
+            stage.act(&mut check, 0, hears(true, more))
+        };
+        hears_behind(vec![said(P::Inform, zxid(2, 1))]).expect("it has no say");
+        hears_behind(vec![stage::proposal(&txn(2, 1))]).expect_err("it has no say");
     }
 
     /// A leader of epoch 2 has proposed one transaction to somebody who comes in this way.

@@ -24,6 +24,8 @@ mod stage;
 mod total_order;
 mod watch;
 
+pub use session::WRONGFUL;
+
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};

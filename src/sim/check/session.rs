@@ -17,6 +17,8 @@ use crate::zab::Role;
 
 /// One look in so many goes through the whole tree.
 const SAMPLED_ONE_IN: u64 = 64;
+/// So the check says what an expiry that must not be is.
+pub const WRONGFUL: &str = "and its client was heard of";
 /// So many of a session's last answers are remembered.
 const ANSWERS: usize = 16;
 
@@ -167,7 +169,7 @@ impl Session {
         });
         match wrongful {
             Some((asked_ns, answered_ns)) => Err(format!(
-                "{} ends session {session:#x} at {} ns, and its client was heard of between \
+                "{} ends session {session:#x} at {} ns, {WRONGFUL} between \
                  {asked_ns} and {answered_ns} ns; its timeout is {} ns",
                 packet.zxid, view.now_ns, heard.timeout_ns
             )),

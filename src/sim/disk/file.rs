@@ -49,6 +49,17 @@ impl Inode {
         true
     }
 
+    /// Other bytes take the place of some; false: there are not so many on the disk.
+    pub fn damage(&mut self, at: usize, new: &[u8]) -> bool {
+        let end = at + new.len();
+        if self.cached.len().min(self.durable.len()) < end {
+            return false;
+        }
+        self.cached[at..end].copy_from_slice(new);
+        self.durable[at..end].copy_from_slice(new);
+        true
+    }
+
     fn write(&mut self, at: usize, bytes: &[u8]) {
         let end = at + bytes.len();
         if end > self.cached.len() {

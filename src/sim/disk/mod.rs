@@ -169,11 +169,12 @@ impl SimDisk {
         disk
     }
 
-    /// Forgets faults that have not come yet.
+    /// Forgets faults that have not come yet, and has room again.
     pub fn calm(&self) {
         let mut state = self.state.borrow_mut();
         state.crash_at = None;
         state.faults.clear();
+        state.quota_bytes = u64::MAX;
     }
 
     /// Makes it slow.
@@ -217,6 +218,21 @@ impl SimDisk {
         let Ok(inode) = state.find(path) else { return false };
         state.shape += 1;
         state.inodes[inode].flip(byte, bit)
+    }
+
+    /// Puts other bytes in the place of some of a file, in the cache and on the disk; not a call.
+    /// False: the file is not so long.
+    pub fn damage(&self, path: &Path, at: usize, bytes: &[u8]) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Ok(inode) = state.find(path) else { return false };
+        state.shape += 1;
+        state.inodes[inode].damage(at, bytes)
+    }
+
+    /// Leaves room for `bytes` more.
+    pub fn fill(&self, bytes: u64) {
+        let mut state = self.state.borrow_mut();
+        state.quota_bytes = state.used_bytes() + bytes;
     }
 
     /// How many calls were made.

@@ -12,7 +12,7 @@ use crate::sim::check::{Act, Note, Said};
 use crate::sim::inlet::Inlet;
 use crate::sim::node::{Bulk, Dial, Item, LinkEnd};
 use crate::sim::ports::Command;
-use crate::sim::wire::{End, Piece};
+use crate::sim::wire::{End, Piece, Port};
 use crate::storage::{BodyReader, LogRange};
 use crate::types::Sid;
 use crate::zab::{Event, LinkId, Notification};
@@ -30,6 +30,9 @@ impl World {
         let Some(life) = &self.nodes[node].life else { return };
         let commands = std::mem::take(&mut life.desk.borrow_mut().commands);
         for (spent_ns, command) in commands {
+            if self.points.is_doomed(node) {
+                return;
+            }
             self.command(node, spent_ns, command);
         }
     }
@@ -77,6 +80,7 @@ impl World {
     fn post(&mut self, pair: (usize, usize), after_ns: u64) {
         let Some((number, _)) = self.votes.get(&pair) else { return };
         let number = *number;
+        self.leaves(pair.0);
         let at = self.now_ns + after_ns + self.wire.latency_ns();
         let at = at.max(self.votes_arrive_ns.get(&pair).copied().unwrap_or(0));
         self.votes_arrive_ns.insert(pair, at);
@@ -87,16 +91,22 @@ impl World {
 
     pub(super) fn vote(&mut self, from: usize, life: u64, to: usize, number: u64) {
         let newest = self.votes.get(&(from, to)).map(|(newest, _)| *newest);
-        if !self.is_alive(from, life) || newest != Some(number) {
+        let is_late = self.late.contains(&(from, life));
+        if !(self.is_alive(from, life) || is_late) || newest != Some(number) {
             return;
         }
-        if self.wire.is_cut(from, to) || self.wire.is_cut(to, from) {
+        if self.wire.is_cut_between(Port::Election, from, to) {
             let what = What::Vote { from, life, to, number };
             self.at(RETRY_NS, what);
             return;
         }
         if self.nodes[to].life.is_none() {
-            self.inform(from, Event::ElectionRefused { sid: Sid(to as i64 + 1) });
+            if !is_late {
+                self.inform(from, Event::ElectionRefused { sid: Sid(to as i64 + 1) });
+            }
+            return;
+        }
+        if !self.comes(to) {
             return;
         }
         let frame = self.votes[&(from, to)].1.clone();
@@ -105,7 +115,7 @@ impl World {
         self.inform(to, Event::Notification { from: Sid(from as i64 + 1), notification });
         // On a new connection both say again what they said last.
         let pair = (from.min(to), from.max(to));
-        if self.acquainted.insert(pair) {
+        if !is_late && self.acquainted.insert(pair) {
             self.post((to, from), 0);
         }
     }
@@ -153,7 +163,7 @@ impl World {
         let dial = self.nodes[node].life.as_ref().and_then(|life| life.dial);
         let Some(mut dial) = dial.filter(|dial| dial.number == number) else { return };
         let target = self.node_of(dial.to);
-        let is_cut = self.wire.is_cut(node, target) || self.wire.is_cut(target, node);
+        let is_cut = self.wire.is_cut_between(Port::Quorum, node, target);
         let is_still = self.nodes[target].paused_until_ns > self.now_ns;
         let other = self.nodes[target].life.as_ref();
         let listens = other.is_some_and(|life| life.listens == Some(dial.door));
@@ -218,12 +228,14 @@ impl World {
         loop {
             let Some(end) = self.link(node, link) else { return };
             let (stream, side) = (end.stream, end.end);
-            if end.bulk.is_some() {
+            if end.bulk.is_some() || self.points.is_doomed(node) {
                 return;
             }
+            let Some(end) = self.link(node, link) else { return };
             match end.outgoing.front() {
                 Some(Item::Packets(_)) => {
                     let Some(Item::Packets(packets)) = end.outgoing.pop_front() else { return };
+                    let packets = self.leaving(node, packets);
                     self.send(stream, side, Piece::Bytes(packets), after_ns);
                 }
                 Some(_) => return self.at(after_ns + MS, What::Pump { node, life, link }),
@@ -246,6 +258,11 @@ impl World {
         let spent_ns = self.leave_stage(node);
         if self.nodes[node].disk.has_crashed() {
             return self.crash(node, true);
+        }
+        let is_something = matches!(&read,
+            Ok(Stretch::More(bytes) | Stretch::Last(bytes)) if !bytes.is_empty());
+        if is_something {
+            self.leaves(node);
         }
         let Some(end) = self.link(node, link) else { return };
         let (stream, side) = (end.stream, end.end);
@@ -293,6 +310,7 @@ impl World {
                 let path = path.ok_or_else(|| io::Error::other("it was not finished"))?;
                 end.bulk = Some(Bulk::Body(BodyReader::open(&disk, &path)?));
                 end.outgoing.pop_front();
+                *self.syncs.entry("SNAP").or_default() += 1;
                 let snap = QuorumPacket::new(PacketType::Snap, zxid.0, None);
                 Ok(Stretch::More(snap.to_bytes().into()))
             }
@@ -318,8 +336,11 @@ impl World {
         match arrived {
             None => {}
             Some((End::Client { client }, piece)) => self.client_takes(client, stream, piece),
+            Some((End::Served { node, life }, Piece::Bytes(_)))
+                if self.is_alive(node, life) && !self.comes(node) => {}
             Some((End::Served { node, life }, piece)) => self.serve(node, life, stream, piece),
             Some((End::Member { node, life, .. }, _)) if !self.is_alive(node, life) => {}
+            Some((End::Member { node, .. }, Piece::Bytes(_))) if !self.comes(node) => {}
             Some((End::Member { node, link, .. }, piece)) => self.member_takes(node, link, piece),
         }
     }

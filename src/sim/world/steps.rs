@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::sim::check::{Act, Note};
-use crate::sim::wire::{End, Piece};
+use crate::sim::wire::{Cut, Piece, Stream};
 use crate::sim::world::{What, World};
 use crate::types::Sid;
 use crate::zab::Event;
@@ -14,29 +14,53 @@ const MS: u64 = 1_000_000;
 /// Timers are late by so much at most, ms.
 pub(super) const LATE_MS: usize = 20;
 
+/// How the connections of a process that has ended end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    /// Whatever is on its way is lost, and the other end hears of it.
+    Lost,
+    /// What is on its way arrives, and then the end of it.
+    Behind,
+    /// What is on its way arrives, and nothing else ever.
+    Silent,
+}
+
+impl Parting {
+    /// A killed process leaves a system behind that says good-bye.
+    fn draw(seed: u64, power: bool) -> Parting {
+        match seed >> 62 {
+            0 | 1 => Parting::Lost,
+            2 if power => Parting::Silent,
+            _ => Parting::Behind,
+        }
+    }
+}
+
 impl World {
     /// A process begins, or refuses.
     pub(super) fn start(&mut self, node: usize) {
-        if self.nodes[node].life.is_some() {
+        if self.nodes[node].life.is_some() || self.held.contains(&node) {
             return;
         }
         self.nodes[node].life_number += 1;
         self.nodes[node].enter(self.now_ns);
-        let started = self.nodes[node].start().and_then(|applied| {
+        let started = self.nodes[node].start();
+        let mut spent_ns = self.leave_stage(node);
+        let worked = started.and_then(|applied| {
+            // One that is a quorum alone leads before its first step is over.
+            let durable = self.nodes[node].durable.summary();
+            self.heed(node, Note { act: Act::Starts { applied }, durable });
+            self.tell(|| format!("{} starts with {applied}", node + 1));
+            self.nodes[node].enter(self.now_ns);
             let life = self.nodes[node].life.as_mut().expect("it has just begun");
-            life.driver.work().map(|()| applied).map_err(|e| e.to_string())
+            let worked = life.driver.work().map_err(|e| e.to_string());
+            spent_ns += self.leave_stage(node);
+            worked
         });
-        let spent_ns = self.leave_stage(node);
-        let durable = self.nodes[node].durable.summary();
-        match started {
-            Ok(applied) => {
-                self.heed(node, Note { act: Act::Starts { applied }, durable });
-                self.tell(|| format!("{} starts with {applied}", node + 1));
-                self.after(node, spent_ns, true);
-            }
+        match worked {
+            Ok(()) => self.after(node, spent_ns, true),
             Err(why) => {
                 let power_is_off = self.nodes[node].disk.has_crashed();
-                self.nodes[node].life = None;
                 self.tell(|| format!("{} can't start: {why}", node + 1));
                 let is_excused = power_is_off || self.had_disk_errors();
                 if !is_excused {
@@ -49,7 +73,8 @@ impl World {
 
     fn had_disk_errors(&self) -> bool {
         use crate::sim::fault::Fault;
-        self.injected.contains_key(&Fault::DiskError) || self.injected.contains_key(&Fault::Flip)
+        let faults = [Fault::DiskError, Fault::Flip, Fault::Sector, Fault::Full];
+        faults.iter().any(|fault| self.injected.contains_key(fault))
     }
 
     fn accuse(&mut self, check: &'static str, what: String) {
@@ -58,7 +83,8 @@ impl World {
 
     /// A process ends; another one begins after a while.
     pub(in crate::sim) fn crash(&mut self, node: usize, power: bool) {
-        let seed = self.faults.next_u64();
+        let (seed, mut rng) = self.seed_of_end(node);
+        let is_aimed = self.points.is_doomed(node);
         let it = &mut self.nodes[node];
         let died = it.life.take();
         let power = power || it.disk.has_crashed();
@@ -67,26 +93,42 @@ impl World {
         it.busy_until_ns = 0;
         it.durable.refresh(&it.disk);
         let durable = it.durable.summary();
+        let number = it.life_number;
+        self.arm(node);
         if died.is_some() {
             self.heed(node, Note { act: Act::Ends, durable });
             self.tell(|| format!("{} ends, power off: {power}", node + 1));
         }
         // Files that are being written are gone with the process.
         if let Some(life) = died {
-            let ids: Vec<u64> = life
-                .links
-                .values()
-                .map(|end| end.stream)
-                .chain(life.conns.keys().copied())
-                .collect();
-            for id in ids {
-                self.break_stream(id);
+            let links = life.links.values().map(|end| (end.stream, end.end));
+            let ends: Vec<_> = links.chain(life.conns.keys().map(|id| (*id, 1))).collect();
+            let parting = if is_aimed { Parting::Behind } else { Parting::draw(seed, power) };
+            if parting != Parting::Lost {
+                self.late.insert((node, number));
+            }
+            for (id, end) in ends {
+                self.part(id, end, parting);
             }
         }
         self.acquainted.retain(|(a, b)| *a != node && *b != node);
-        let most_ms = if self.is_healed { 200 } else { 4_000 };
-        let down_ms = 10 + self.faults.below(most_ms) as u64;
+        let most_ms = if self.is_healed { 200 } else { self.shape.down_ms as usize };
+        let down_ms = 10 + rng.below(most_ms) as u64;
         self.at(down_ms * MS, What::Start(node));
+    }
+
+    /// What becomes of a connection of a process that ends.
+    fn part(&mut self, stream: u64, end: usize, parting: Parting) {
+        match parting {
+            Parting::Lost => return self.break_stream(stream),
+            Parting::Behind => self.send(stream, end, Piece::Fin, 0),
+            Parting::Silent => {
+                // What the sockets do about a transfer that has stopped.
+                let stall_ms = 2 * self.shape.tick_ms * self.shape.init_limit;
+                self.at(stall_ms * MS, What::Broken { stream, end: 1 - end });
+            }
+        }
+        self.wire.leave(stream, end);
     }
 
     pub(super) fn pipeline(&mut self, node: usize, life: u64) {
@@ -213,13 +255,30 @@ impl World {
         let mut replies = Vec::new();
         for (stream, conn) in &life.conns {
             let mut pipe = conn.pipe.borrow_mut();
-            if !pipe.outbound.is_empty() {
+            pipe.is_stuck = self.wire.client_of(*stream).is_some_and(|it| self.slow.contains(&it));
+            if !pipe.outbound.is_empty() && !pipe.is_stuck {
                 let bytes = Bytes::from(std::mem::take(&mut pipe.outbound));
                 replies.push((*stream, bytes));
             }
         }
         for (stream, bytes) in replies {
+            if self.points.is_doomed(node) {
+                return;
+            }
+            self.leaves(node);
             self.send(stream, 1, Piece::Bytes(bytes), 0);
+        }
+    }
+
+    /// A client reads again what its server has for it.
+    pub(in crate::sim) fn reads(&mut self, client: usize) {
+        self.slow.remove(&client);
+        for node in 0..self.nodes.len() {
+            self.take_replies(node);
+            let number = self.nodes[node].life_number;
+            for worker in 0..self.shape.workers {
+                self.worker(node, number, worker);
+            }
         }
     }
 
@@ -237,6 +296,11 @@ impl World {
 
     pub(super) fn purge(&mut self, node: usize) {
         self.at(7_000 * MS, What::Purge(node));
+        self.purge_now(node);
+    }
+
+    /// Old files of a server go.
+    pub(in crate::sim) fn purge_now(&mut self, node: usize) {
         let is_still = self.nodes[node].paused_until_ns > self.now_ns;
         if is_still || self.nodes[node].life.is_none() {
             return;
@@ -301,12 +365,12 @@ impl World {
     }
 
     /// Breaks all streams between such places.
-    pub(in crate::sim) fn break_streams(&mut self, between: impl Fn(usize, usize) -> bool) {
-        let crosses = |ends: &[End; 2]| {
-            let (a, b) = (self.wire.place(ends[0]), self.wire.place(ends[1]));
-            between(a, b) || between(b, a)
+    pub(in crate::sim) fn break_streams(&mut self, between: impl Fn(Cut) -> bool) {
+        let crosses = |stream: &Stream| {
+            let (a, b) = (self.wire.place(stream.ends[0]), self.wire.place(stream.ends[1]));
+            between((stream.port(), a, b)) || between((stream.port(), b, a))
         };
-        let streams = self.wire.streams.iter().filter(|(_, stream)| crosses(&stream.ends));
+        let streams = self.wire.streams.iter().filter(|(_, stream)| crosses(stream));
         let ids: Vec<u64> = streams.map(|(id, _)| *id).collect();
         for id in ids {
             self.break_stream(id);
