@@ -6,7 +6,7 @@ import shutil
 from ensemble import Ensemble
 from packets import Learner, Tap, encoded, epoch_start, learner_info
 from session import Session
-from wire import create, i32, set_data
+from wire import Reader, create, i32, set_data
 
 # A leader keeps no fewer than 500 transactions in memory; of the log on disk it gives all, here.
 PROPERTIES = {"zookeeper.commitLogCount": "500", "zookeeper.snapshotSizeFactor": "0"}
@@ -46,23 +46,31 @@ def said_by_followers(ours):
 
 def both_connections(ensemble, sid, tap, epoch):
     """What is wrong with what one follower says before and after its connection is cut."""
-    ensemble.wait(lambda: len(tap.packets(0)) >= 4, f"the first words of member {sid}", PATIENCE_S)
+    first = complete(ensemble, tap, 0)
     last = int(ensemble[sid].srvr("Zxid"), 16)
     connections = len(tap.said)
     tap.cut()
-    ensemble.wait(lambda: len(tap.packets(connections)) >= 4, "a second connection", PATIENCE_S)
+    again = complete(ensemble, tap, connections)
     ensemble.wait_serving(sid, wait_s=PATIENCE_S)
-    start = epoch_start(epoch)
-    settled = [encoded("ACK", start)] * 2
-    first = [encoded("FOLLOWERINFO", 0, learner_info(sid)), encoded("ACKEPOCH", 0, i32(0))]
-    again = [encoded("FOLLOWERINFO", start, learner_info(sid)),
-             encoded("ACKEPOCH", last, i32(-1))]
-    for number, wanted in ((0, first + settled), (connections, again + settled)):
+    # Where a leader was lost before it was established, an epoch has been promised already.
+    promised = 0 if first == 0 else Reader(tap.packets(first)[0][4:]).i64() >> 32
+    for number, before, zxid in ((first, promised, 0), (again, epoch, last)):
+        vote = -1 if before == epoch else 0
+        wanted = [encoded("FOLLOWERINFO", epoch_start(before), learner_info(sid)),
+                  encoded("ACKEPOCH", zxid, i32(vote)), *[encoded("ACK", epoch_start(epoch))] * 2]
         said = tap.packets(number)[:4]
         if said != wanted:
             return (f"connection {number}: {[one.hex() for one in said]}, "
                     f"not {[one.hex() for one in wanted]}")
     return None
+
+
+def complete(ensemble, tap, since):
+    """The first connection, not before that number, in which the follower came to its place."""
+    def found():
+        numbers = range(since, len(tap.said))
+        return [number for number in numbers if len(tap.packets(number)) >= 4]
+    return ensemble.wait(found, "a follower's first words", PATIENCE_S)[0]
 
 
 # ---- what a leader offers ----
@@ -78,8 +86,9 @@ def history(ensemble):
                      *(set_data(f"/epoch{number}", b"%d" % at) for at in range(1, count)))
         for _ in range(count):
             assert session.reply()[0] == 0, "a write failed"
+        # Or it would end while learners are asking.
+        session.close()
         lasts.append(session.zxid)
-        session.drop()
         ensemble.kill(1)
     return lasts
 
@@ -90,7 +99,6 @@ def positions(lasts, leads):
     ours tells all that its log has, if that begins there, and Apache's, which takes the beginning
     of its epoch for its last transaction, a learner that says the same."""
     newest = lasts[-1]
-    # The session's own transaction is one of its epoch.
     kept = lasts[1] - (500 - (newest & 0xffffffff)) + 1
     zxids = [newest - 1, newest, newest + 1, newest + 1000]
     zxids += [kept + offset for offset in (-2, -1, 0, 1)]
