@@ -21,6 +21,8 @@ SHORT_MS = 2_000
 EXPIRY_S = SHORT_MS / 1000 + 6
 # Until a leader has closed a connection that its client has left.
 STALE_S = 10
+# What is decided by syncLimit, and an election, on a busy machine.
+PAUSE_S = 60
 READ_ONLY = [(1, "world", "anyone")]
 
 
@@ -361,6 +363,35 @@ def roles_told(ensemble):
                         ("zk_learners", len(ensemble.members) - 1)):
         told = leader.get(key)
         assert told == str(wanted), f"{ensemble.leader().name}: {key} {told}, not {wanted}"
+
+
+def pause(ensemble):
+    """A follower that stands still for longer than syncLimit is given up by the leader, who goes
+    on; when it wakes up it comes back to the same leader by itself and has all that it missed."""
+    leader, member = ensemble.leader(), ensemble[1]
+    assert member.role() == "follower", f"{member.name} is {member.role()}"
+    synced = len(ensemble.voters) - 1
+    epoch = int(leader.srvr("Zxid"), 16) >> 32
+    member.suspend()
+    try:
+        with Session(leader.address) as session:
+            session.must(create("/pause", b"-1"))
+            for number in range(20):
+                session.must(set_data("/pause", b"%d" % number))
+        ensemble.wait(lambda: leader.mntr().get("zk_synced_followers") == str(synced - 1),
+                      f"{leader.name} gives {member.name} up", PAUSE_S)
+    finally:
+        member.resume()
+    ensemble.wait(lambda: leader.mntr().get("zk_synced_followers") == str(synced)
+                  and member.role() == "follower", f"{member.name} comes back", PAUSE_S)
+    with Session(member.address) as session:
+        session.must(sync("/"))
+        seen = session.must(get_data("/pause")).buf()
+        assert seen == b"19", f"{member.name} shows {seen}"
+        session.must(set_data("/pause", b"back"))
+    now = int(leader.srvr("Zxid"), 16) >> 32
+    assert leader.role() == "leader" and now == epoch, f"epoch {now} instead of {epoch}"
+    return trees_equal(ensemble)
 
 
 def same_trees(ensemble):
