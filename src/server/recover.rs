@@ -56,12 +56,13 @@ pub fn recover<P: Platform>(
                     stranger.reason()
                 );
             }
+            let lost = found.stranger.is_some() && !mutant!(StrangerVotes);
             let start = Start {
                 accepted_epoch: found.epochs.accepted,
                 current_epoch: found.epochs.current,
-                last_logged: found.last_zxid,
+                last_logged: if lost { Zxid::NONE } else { found.last_zxid.max(Zxid::ZERO) },
                 history: found.history,
-                stranger: found.stranger.is_some(),
+                stranger: lost,
             };
             let mut replica = found.replica;
             write_config(&mut replica, &member.members, &metrics, began.wall_ms);

@@ -16,6 +16,8 @@ mod fault;
 pub mod fuzzing;
 pub mod history;
 mod inlet;
+#[cfg(feature = "mutants")]
+pub mod mutate;
 mod node;
 mod ports;
 mod rng;

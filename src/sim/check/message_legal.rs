@@ -9,7 +9,7 @@
 //!                then ACK (of followers), PING, REQUEST, REVALIDATE
 //! ```
 //!
-//! Proposals rise, each commit is of the oldest proposal that is open, and acknowledgements are of
+//! Proposals follow each other without a hole (ZOOKEEPER-4925), each commit is of the oldest proposal that is open, and acknowledgements are of
 //! what was proposed over this link. Reconfiguration is not simulated: no packet of it is legal.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +18,24 @@ use jute::quorum::PacketType;
 
 use super::{Act, Check, Note, Said, WorldView};
 use crate::types::{Epoch, Zxid};
-use crate::zab::LinkId;
+use crate::zab::{LinkId, Role};
+
+/// Why a server may leave its role where nobody sends anything wrong.
+const REASONS: [&str; 13] = [
+    "the leader can't be reached",
+    "the leader has closed the connection",
+    "the leader has been silent for too long",
+    "the leader's epoch is older than one that this server has promised",
+    "the leader was asked for a snapshot and begins with something else",
+    "having learnt anew all that was lost, this server may vote again",
+    "no quorum of followers came along within initLimit",
+    "there is no quorum of followers any more",
+    "this server's own disk has not taken a proposal within syncLimit",
+    "a voter looks for another leader, and there is no epoch yet",
+    "the epoch's last zxid is used up (ZOOKEEPER-1277)",
+    "there is no epoch left",
+    "shutting down",
+];
 
 /// What is going on over each link, at each end.
 #[derive(Debug, Default)]
@@ -33,6 +50,10 @@ struct Learner {
     hears: Phase,
     epoch: Epoch,
     last: Zxid,
+    /// What it has said it has.
+    has: Zxid,
+    /// It came as an observer: it is one, or a voter who has lost its disk.
+    observes: bool,
     /// Proposed and not committed.
     open: VecDeque<Zxid>,
     /// It has acknowledged NEWLEADER.
@@ -86,6 +107,12 @@ impl Check for MessageLegal {
             }
             Act::Says { link, dialled: true, packets, .. } => {
                 let learner = self.learners.entry((node, *link)).or_default();
+                let promise = |packet: &&Said| packet.kind == Some(PacketType::AckEpoch);
+                if let Some(packet) = packets.iter().find(promise) {
+                    learner.has = packet.zxid;
+                }
+                learner.observes |=
+                    packets.iter().any(|packet| packet.kind == Some(PacketType::ObserverInfo));
                 learner.has_accepted |= packets.iter().any(|packet| {
                     packet.kind == Some(PacketType::Ack) && packet.zxid.counter() == 0
                 });
@@ -99,7 +126,7 @@ impl Check for MessageLegal {
             Act::Hears { link, dialled: true, packets, from } => {
                 let learner = self.learners.entry((node, *link)).or_default();
                 packets.iter().try_for_each(|packet| {
-                    let (phase, told) = (learner.hears, learner.hear(packet, it.is_voter));
+                    let (phase, told) = (learner.hears, learner.hear(packet));
                     told.map_err(|why| text(it.sid.0, from.0, packet, &phase, why))
                 })
             }
@@ -110,6 +137,12 @@ impl Check for MessageLegal {
                     told.map_err(|why| text(it.sid.0, from.0, packet, &stage, why))
                 })
             }
+            Act::Role { role: Role::Leaving | Role::Looking, .. } => match it.left {
+                Some(why) if !REASONS.contains(&why) => {
+                    Err(format!("{} has left its role: {why}", it.sid.0))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -121,7 +154,7 @@ fn text(at: i64, from: i64, packet: &Said, when: &dyn std::fmt::Debug, why: &str
 }
 
 impl Learner {
-    fn hear(&mut self, packet: &Said, is_voter: bool) -> Illegal {
+    fn hear(&mut self, packet: &Said) -> Illegal {
         use PacketType as P;
         let Some(kind) = packet.kind else { return Err("nobody knows it") };
         let zxid = packet.zxid;
@@ -131,7 +164,7 @@ impl Learner {
             }
             (Phase::Mode, P::Diff | P::Trunc | P::Snap) => {
                 // A DIFF says where it ends, the others where the history begins.
-                self.last = if kind == P::Diff { Zxid::ZERO } else { zxid };
+                self.last = if kind == P::Diff { self.has } else { zxid };
                 self.hears = Phase::History;
             }
             (Phase::History, P::Proposal) if zxid.epoch() > self.epoch => {
@@ -152,9 +185,13 @@ impl Learner {
             {
                 return Err("a proposal of another epoch");
             }
-            (Phase::Accepting | Phase::Broadcast, P::Proposal) if is_voter => self.propose(zxid)?,
-            (Phase::Accepting | Phase::Broadcast, P::Commit) if is_voter => self.commit(zxid)?,
-            (Phase::Accepting | Phase::Broadcast, P::Inform) if !is_voter => {
+            (Phase::Accepting | Phase::Broadcast, P::Proposal) if !self.observes => {
+                self.propose(zxid)?
+            }
+            (Phase::Accepting | Phase::Broadcast, P::Commit) if !self.observes => {
+                self.commit(zxid)?
+            }
+            (Phase::Accepting | Phase::Broadcast, P::Inform) if self.observes => {
                 self.propose(zxid)?;
                 self.commit(zxid)?;
             }
@@ -166,7 +203,8 @@ impl Learner {
     }
 
     fn propose(&mut self, zxid: Zxid) -> Illegal {
-        if zxid <= self.last || zxid.counter() == 0 {
+        let begins_epoch = zxid.epoch() > self.last.epoch() && zxid.counter() == 1;
+        if self.last.next() != Some(zxid) && !begins_epoch {
             return Err("it does not follow the last proposal");
         }
         self.last = zxid;
@@ -230,6 +268,7 @@ mod tests {
 
     fn learner_hears(packets: &[Said]) -> Verdict {
         let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, zxid(1, 1))]))?;
         for packet in packets {
             let accepts = packet.kind == Some(P::UpToDate);
             if accepts {
@@ -294,8 +333,44 @@ mod tests {
     }
 
     #[test]
+    fn proposals_go_on_from_what_the_learner_has() {
+        let begins = |at: Zxid, first| {
+            let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+            stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, at)]))?;
+            let history = [&joining()[..2], &[stage::proposal(&txn(1, first))]].concat();
+            stage.act(&mut check, 0, hears(true, history))
+        };
+        begins(zxid(1, 1), 2).expect("the next");
+        begins(zxid(1, 1), 3).expect_err("a hole (ZOOKEEPER-4925)");
+        begins(zxid(1, 1), 1).expect_err("it has that");
+    }
+
+    #[test]
+    fn who_observes_is_informed() {
+        let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        let greeting = vec![said(P::ObserverInfo, zxid(1, 0)), said(P::AckEpoch, zxid(1, 1))];
+        stage.act(&mut check, 0, says(true, greeting)).expect("it may");
+        stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
+        let inform = || hears(true, vec![said(P::Inform, zxid(2, 1))]);
+        stage.act(&mut check, 0, inform()).expect("a voter may be a stranger");
+        let proposal = hears(true, vec![stage::proposal(&txn(2, 2))]);
+        stage.act(&mut check, 0, proposal).expect_err("it has no say");
+    }
+
+    #[test]
+    fn nobody_is_accused_where_all_is_legal() {
+        let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        let leaves = || Act::Role { role: Role::Leaving, applied: Zxid::ZERO };
+        stage.nodes[0].left = Some("the leader has closed the connection");
+        stage.act(&mut check, 0, leaves()).expect("that happens");
+        stage.nodes[0].left = Some("a hole in the leader's proposals");
+        stage.act(&mut check, 0, leaves()).expect_err("the leader left none");
+    }
+
+    #[test]
     fn uptodate_waits_for_the_ack() {
         let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, zxid(1, 1))])).expect("it is");
         stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
         let up_to_date = hears(true, vec![said(P::UpToDate, Zxid::NONE)]);
         stage.act(&mut check, 0, up_to_date).expect_err("it has not acknowledged NEWLEADER");
