@@ -69,7 +69,7 @@ impl LearnerLink {
 
     /// What a mutant's leader keeps from it of that.
     pub(in crate::zab) fn misses(&self, packets: &[u8]) -> bool {
-        let commits = || packets[..4] == PacketType::Commit.code().to_be_bytes();
+        let commits = || packets.starts_with(&PacketType::Commit.code().to_be_bytes());
         (mutant!(ProposedToAckedOnly) && self.stage == Stage::Synchronising)
             || (mutant!(CommittedToServingOnly) && self.stage != Stage::Serving && commits())
     }
