@@ -30,12 +30,15 @@ pub struct Caught {
     pub what: String,
 }
 
+/// Where a disk is read again there must be something wrong with it.
+fn needs_damage(mutant: Mutant) -> bool {
+    mutant == Mutant::HoleSkipped
+}
+
 /// Runs a seed, with a mutant or without; an error is what it panicked with.
-pub fn run_apart(mutant: Option<Mutant>, seed: u64) -> Result<Closing, String> {
+fn run_apart(mutant: Option<Mutant>, seed: u64, over_damage: bool) -> Result<Closing, String> {
     let whole_run = move || {
         mutant.into_iter().for_each(switch_on);
-        // Where a disk is read again there must be something wrong with it.
-        let over_damage = mutant == Some(Mutant::HoleSkipped);
         run(seed, Options { over_damage, ..Options::default() })
     };
     let builder = thread::Builder::new().stack_size(STACK_BYTES);
@@ -48,8 +51,8 @@ pub fn run_apart(mutant: Option<Mutant>, seed: u64) -> Result<Closing, String> {
 }
 
 /// What a seed finds, if anything.
-pub fn finding(mutant: Option<Mutant>, seed: u64) -> Option<Caught> {
-    match run_apart(mutant, seed) {
+fn finding(mutant: Option<Mutant>, seed: u64, over_damage: bool) -> Option<Caught> {
+    match run_apart(mutant, seed, over_damage) {
         Ok(closing) => {
             let first = closing.violations.into_iter().next()?;
             Some(Caught { seed, check: first.check.to_owned(), what: first.what })
@@ -61,9 +64,10 @@ pub fn finding(mutant: Option<Mutant>, seed: u64) -> Option<Caught> {
 /// Runs seeds from `first` on, so many at most, until one finds the mutant. A seed that finds
 /// something without it as well says nothing of it.
 pub fn hunt(mutant: Mutant, first: u64, budget: u64) -> Hunt {
+    let over_damage = needs_damage(mutant);
     for seed in first..first + budget {
-        let caught = finding(Some(mutant), seed);
-        if caught.is_some() && finding(None, seed).is_none() {
+        let caught = finding(Some(mutant), seed, over_damage);
+        if caught.is_some() && finding(None, seed, over_damage).is_none() {
             return Hunt { mutant, seeds: seed - first + 1, caught };
         }
     }

@@ -9,8 +9,9 @@
 //!                then ACK (of followers), PING, REQUEST, REVALIDATE
 //! ```
 //!
-//! Proposals follow each other without a hole (ZOOKEEPER-4925), each commit is of the oldest proposal that is open, and acknowledgements are of
-//! what was proposed over this link. Reconfiguration is not simulated: no packet of it is legal.
+//! Proposals follow each other without a hole (ZOOKEEPER-4925), each commit is of the oldest one
+//! that is open, and acknowledgements are of what was proposed over that link. Nobody leaves a role
+//! for what another one has sent. Reconfiguration is not simulated: no packet of it is legal.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,6 +1,6 @@
-//! What servers say of themselves when they look for a leader: advertised = durable (ZOOKEEPER-4712,
-//! ZOOKEEPER-5094), who has lost what others count on proposes nobody (promise P7), and each search
-//! has a round of its own.
+//! What servers say of themselves when they look for a leader: what the disk holds
+//! (ZOOKEEPER-4712, ZOOKEEPER-5094). Who has lost what others count on proposes nobody (promise
+//! P7), and each search has a round of its own.
 
 use std::collections::BTreeMap;
 
