@@ -1,5 +1,8 @@
 //! oxkeeper: a ZooKeeper server. Modules stand in the order data meets them.
 
+#[macro_use]
+pub mod mutants;
+
 pub mod limits;
 pub mod types;
 

@@ -41,7 +41,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sim",
         &[
             "types", "limits", "config", "metrics", "auth", "tree", "watch", "session", "pipeline",
-            "zab", "peer", "storage", "net", "server",
+            "zab", "peer", "storage", "net", "server", "mutants",
         ],
     ),
     ("bin", &["types", "sim"]),

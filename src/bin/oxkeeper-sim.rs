@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
+#[cfg(feature = "mutants")]
+use oxkeeper::mutants::Mutant;
+#[cfg(feature = "mutants")]
+use oxkeeper::sim::mutate::{hunt, Hunt};
 use oxkeeper::sim::script::{scripts, strike, survey, Script};
 use oxkeeper::sim::shrink::{shrink, Failure};
 use oxkeeper::sim::{run, Closing, CrashPoint, Fault, Less, Options, Teller};
@@ -79,6 +83,20 @@ struct Arguments {
     /// So many points at a time.
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Runs the seeds with this bug in the server, M1 to M25 or its name, until one of them finds
+    /// it.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_parser = mutant)]
+    mutant: Option<Mutant>,
+    /// Hunts all of them, each with all the seeds, and prints a table.
+    #[cfg(feature = "mutants")]
+    #[arg(long)]
+    mutants: bool,
+}
+
+#[cfg(feature = "mutants")]
+fn mutant(text: &str) -> Result<Mutant, String> {
+    Mutant::parse(text).ok_or_else(|| format!("no mutant of {:?}", Mutant::ALL))
 }
 
 fn seed(text: &str) -> Result<u64, std::num::ParseIntError> {
@@ -106,6 +124,12 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     if let Some(seed) = arguments.seed_of_commit {
         arguments.seed = seed;
+    }
+    #[cfg(feature = "mutants")]
+    if arguments.mutants {
+        return hunt_all(&arguments);
+    } else if let Some(mutant) = arguments.mutant {
+        return hunt_one(&arguments, mutant);
     }
     let is_good = match &arguments {
         Arguments { crash_points: true, .. } => crash_points(&arguments),
@@ -372,4 +396,45 @@ fn processor_s() -> f64 {
     let numbers = text.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks: f64 = numbers.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
     ticks / 100.0
+}
+
+// ---- mutants ----
+
+/// Hunts one: a failure is what is wanted.
+#[cfg(feature = "mutants")]
+fn hunt_one(arguments: &Arguments, mutant: Mutant) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    let hunt = hunt(mutant, arguments.seed, arguments.seeds);
+    println!("{}", row(&hunt, arguments.seeds));
+    if let Some(caught) = &hunt.caught {
+        println!("seed {:#x}: {}: {}", caught.seed, caught.check, caught.what);
+    }
+    ExitCode::from(u8::from(hunt.caught.is_some()))
+}
+
+/// Hunts all of them. Survivors are a failure.
+#[cfg(feature = "mutants")]
+fn hunt_all(arguments: &Arguments) -> ExitCode {
+    std::panic::set_hook(Box::new(|_| {}));
+    println!("| mutant | what is wrong | as in | found by | seeds of {} |", arguments.seeds);
+    println!("| --- | --- | --- | --- | --- |");
+    let mut survived = 0;
+    for mutant in Mutant::ALL {
+        let hunt = hunt(*mutant, arguments.seed, arguments.seeds);
+        survived += usize::from(hunt.caught.is_none());
+        println!("{}", row(&hunt, arguments.seeds));
+    }
+    let all = Mutant::ALL.len();
+    println!("{} of {all} caught", all - survived);
+    ExitCode::from(u8::from(survived > 0))
+}
+
+#[cfg(feature = "mutants")]
+fn row(hunt: &Hunt, budget: u64) -> String {
+    let Hunt { mutant, seeds, caught } = hunt;
+    let (check, seeds) = match caught {
+        Some(caught) => (format!("`{}`", caught.check), seeds.to_string()),
+        None => ("nothing".to_owned(), format!("survived {budget}")),
+    };
+    format!("| {mutant} | {} | {} | {check} | {seeds} |", mutant.what(), mutant.source())
 }

@@ -62,6 +62,8 @@ impl Worker {
             self.item(&effects.bytes, item, now, answered);
         }
         self.fire(&fired[next_fired..]);
+        #[cfg(feature = "mutants")]
+        self.watches.borrow_mut().arm_late();
     }
 
     /// Tells this worker's watchers of changes.

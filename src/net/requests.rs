@@ -117,7 +117,8 @@ fn request(
         op => desk.way(op),
     };
     let is_plain_read = way == Way::Here && op != OpCode::Ping;
-    if is_plain_read && desk.replica.is_none() && state.lane.outstanding() == 0 {
+    let is_next = state.lane.outstanding() == 0 || mutant!(ReadOvertakesWrite);
+    if is_plain_read && desk.replica.is_none() && is_next {
         return Dealt::NeedsReplica;
     }
     if slot.is_closing() {

@@ -61,7 +61,8 @@ impl Lane {
             return Verdict::Drop;
         }
         self.closing = op == OpCode::CloseSession;
-        if !self.parked.is_empty() || (way == Way::Here && self.in_flight > 0) {
+        let is_behind_write = self.in_flight > 0 && !mutant!(ReadOvertakesWrite);
+        if !self.parked.is_empty() || (way == Way::Here && is_behind_write) {
             return Verdict::Wait;
         }
         self.start(way)

@@ -147,7 +147,10 @@ impl<P: Platform> Driver<P> {
         match step {
             Step::Append(txns) => {
                 for txn in &txns {
-                    self.log.append(txn.zxid, &txn.bytes)?;
+                    let outcome = self.log.append(txn.zxid, &txn.bytes);
+                    if !mutant!(FailedWriteIgnored) && !mutant!(LeaderWithoutDisk) {
+                        outcome?;
+                    }
                 }
                 self.note_proposals(&txns);
                 return Ok(txns.len() as i64);
@@ -301,7 +304,12 @@ impl<P: Platform> Driver<P> {
         self.log = TxnLog::new(self.disk.clone(), &member.files.dirs.logs, member.files.log, last);
         let old = {
             let mut shared = self.shared.replica.write().expect("only this thread writes it");
-            std::mem::replace(&mut *shared, replica)
+            let keeps = mutant!(TreeKept) && shared.last_zxid() > last;
+            if keeps {
+                replica
+            } else {
+                std::mem::replace(&mut *shared, replica)
+            }
         };
         self.shared.last_applied.store(last.0, Ordering::Release);
         // A large tree takes its time to go: not under the lock.

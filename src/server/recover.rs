@@ -59,12 +59,13 @@ pub fn recover<P: Platform>(
                     stranger.reason()
                 );
             }
+            let least = if mutant!(StrangerVotes) { Zxid::ZERO } else { Zxid::NONE };
             let start = Start {
                 accepted_epoch: found.epochs.accepted,
                 current_epoch: found.epochs.current,
-                last_logged: found.last_zxid,
+                last_logged: found.last_zxid.max(least),
                 history: found.history,
-                stranger: found.stranger.is_some(),
+                stranger: found.stranger.is_some() && !mutant!(StrangerVotes),
             };
             let mut replica = found.replica;
             write_config(&mut replica, &member.members, &metrics, began.wall_ms);

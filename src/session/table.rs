@@ -299,7 +299,7 @@ impl SessionTable {
     /// Remembers how late this check is, unless it is no more than the grain of a timer.
     fn note_pause(&mut self, now_ms: i64) {
         let lasted_ms = now_ms - self.next_check_ms;
-        if lasted_ms <= self.tick_ms / LATE_TICK_DIVISOR {
+        if lasted_ms <= self.tick_ms / LATE_TICK_DIVISOR || mutant!(ExpiredOnResume) {
             return;
         }
         if self.pauses.len() == PAUSES_MAX {

@@ -121,7 +121,10 @@ impl World {
             Fault::Full => self.full(node),
         };
         if struck {
-            self.disturb(0);
+            // A pause breaks nothing, and has been noted.
+            if fault != Fault::Pause {
+                self.disturb(0);
+            }
             *self.injected.entry(fault).or_default() += 1;
             self.struck.push((fault, number));
             self.tell(|| format!("{fault:?}:{number} at {}", node + 1));
@@ -155,8 +158,7 @@ impl World {
     fn pause(&mut self, node: usize) -> bool {
         let limit_ms = self.shape.tick_ms * self.shape.sync_limit;
         let ms = 1 + self.faults.below(2 * limit_ms as usize) as u64;
-        self.nodes[node].paused_until_ns = self.now_ns + ms * MS;
-        self.disturb(ms * MS);
+        self.hold(node, ms * MS);
         true
     }
 
@@ -269,7 +271,10 @@ impl World {
             return false;
         }
         let path = &paths[self.faults.below(paths.len())];
-        let len = disk.content(path).map_or(0, |content| content.len());
+        let content = disk.content(path).unwrap_or_default();
+        // Mostly in what was written, not in the room behind it.
+        let written = content.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1);
+        let len = if self.faults.one_in(4) { content.len() } else { written };
         let byte = self.faults.below(len.max(1));
         let flipped = disk.flip(path, byte, self.faults.below(8) as u8);
         self.nodes[node].is_damaged |= flipped;

@@ -17,6 +17,8 @@ pub mod fuzzing;
 pub mod history;
 mod inlet;
 mod less;
+#[cfg(feature = "mutants")]
+pub mod mutate;
 mod node;
 mod ports;
 mod rng;

@@ -45,6 +45,8 @@ pub struct Node {
     pub life_number: u64,
     pub life: Option<Life>,
     pub paused_until_ns: u64,
+    /// From when to when it has stood still, ns.
+    pub pauses: Vec<(u64, u64)>,
     /// The pipeline waits for the disk.
     pub busy_until_ns: u64,
     drift_ppm: i64,
@@ -220,6 +222,7 @@ impl Node {
             life_number: 0,
             life: None,
             paused_until_ns: 0,
+            pauses: Vec::new(),
             busy_until_ns: 0,
             drift_ppm,
             wall_offset_ms: 1_700_000_000_000 + rng.below(10_000) as i64,
@@ -282,6 +285,7 @@ impl Node {
         options.workers = self.shape.workers;
         if let Some(member) = &mut options.member {
             member.zab.commit_log_count = self.shape.commit_log_count as usize;
+            member.zab.last_counter = self.shape.last_counter;
         }
         (options, config)
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::check::Act;
 use super::{scene, SimDisk};
 use crate::net::quorum::Door;
 use crate::net::Shared;
@@ -96,6 +97,7 @@ impl Ports for SimPorts {
     type File = SimSnapshotFile;
 
     fn notify(&mut self, to: Sid, notification: Notification) {
+        scene::note(Act::Votes(notification.clone()));
         self.queued.push(Command::Notify { to, notification });
     }
 

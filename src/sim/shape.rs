@@ -68,6 +68,8 @@ pub struct Shape {
     pub snap_count: u64,
     pub commit_log_count: u64,
     pub prealloc_bytes: u64,
+    /// With this counter a leader must give way to a new epoch.
+    pub last_counter: u32,
     pub workers: usize,
     pub clients: usize,
     /// Requests that a client has on their way at most.
@@ -161,6 +163,7 @@ impl Shape {
             safety_ms: 0,
             observer_masters: false,
             compression: Compression::None,
+            last_counter: u32::MAX,
         }
     }
 
@@ -201,6 +204,7 @@ impl Shape {
             // Last, so that all else of a seed stays what it was.
             observer_masters: rng.one_in(2),
             compression: Compression::None,
+            last_counter: last_counter(seed),
         };
         let mut every = |least_ms, most_ms| every(&mut rng, least_ms, most_ms);
         shape.faults.clog_every_ms = every(1_500, 12_000);
@@ -227,6 +231,12 @@ fn groups(rng: &mut Rng, voters: usize) -> Vec<(usize, u64)> {
     } else {
         Vec::new()
     }
+}
+
+/// Half of the seeds come to the end of an epoch's counter.
+fn last_counter(seed: u64) -> u32 {
+    let mut rng = Rng::new(seed ^ 0x434f_554e_5445_5200);
+    [u32::MAX, u32::MAX, 1_000, 100][rng.below(4)]
 }
 
 fn pace(rng: &mut Rng) -> Pace {

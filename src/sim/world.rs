@@ -26,7 +26,7 @@ use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
 use crate::tree::Replica;
 use crate::types::{LoggedTxn, Sid, Zxid};
-use crate::zab::{LinkId, Membership, Role};
+use crate::zab::{LinkId, Membership, Role, Zab};
 
 use points::Points;
 pub use points::{CrashPoint, Place};
@@ -121,6 +121,8 @@ pub struct World {
     conn_sessions: BTreeMap<u32, (i64, i32)>,
     /// When, at the latest so far, something was not as servers may expect of a quiet day.
     disturbed_ns: u64,
+    /// The same, but for servers that stand still.
+    broken_ns: u64,
     pub violations: Vec<Violation>,
     /// Same seed, same number.
     pub trace: u64,
@@ -167,6 +169,7 @@ impl World {
             conn_numbers: 0,
             conn_sessions: BTreeMap::new(),
             disturbed_ns: 0,
+            broken_ns: 0,
             violations: Vec::new(),
             trace: seed,
             events: 0,
@@ -318,6 +321,22 @@ impl World {
     /// Something goes wrong, for so long at least.
     pub(super) fn disturb(&mut self, for_ns: u64) {
         self.disturbed_ns = self.disturbed_ns.max(self.now_ns + for_ns);
+        self.broken_ns = self.broken_ns.max(self.now_ns + for_ns);
+    }
+
+    /// A server stands still.
+    pub(super) fn hold(&mut self, node: usize, for_ns: u64) {
+        let until_ns = self.now_ns + for_ns;
+        self.disturbed_ns = self.disturbed_ns.max(until_ns);
+        self.nodes[node].paused_until_ns = until_ns;
+        self.nodes[node].pauses.push((self.now_ns, until_ns));
+    }
+
+    fn whole_since_ns(&self) -> u64 {
+        match self.wire.cuts.is_empty() && self.nodes.iter().all(|node| node.life.is_some()) {
+            true => self.broken_ns,
+            false => self.now_ns,
+        }
     }
 
     /// Since when all has been well.
@@ -388,7 +407,10 @@ impl World {
             self.nodes.iter().zip(&replicas).map(|(node, r)| view_of(node, r.as_deref())).collect();
         let view = WorldView {
             calm_since_ns: self.calm_since_ns(),
+            whole_since_ns: self.whole_since_ns(),
+            tick_ns: 1_000_000 * self.shape.tick_ms,
             slack_ns: self.slack_ns(),
+            last_counter: self.shape.last_counter,
             now_ns: self.now_ns,
             nodes: &nodes,
             membership: &self.membership,
@@ -553,8 +575,15 @@ fn view_of<'a>(node: &'a Node, replica: Option<&'a Replica>) -> NodeView<'a> {
         durable: &node.durable,
         is_damaged: node.is_damaged,
         replica,
+        claims: zab_of(node).map(Zab::last_durable),
+        left: zab_of(node).and_then(|zab| zab.left_because()),
+        pauses: &node.pauses,
         queues: queues_of(node),
     }
+}
+
+fn zab_of(node: &Node) -> Option<&Zab> {
+    node.life.as_ref().and_then(|life| life.driver.peer.zab())
 }
 
 fn queues_of(node: &Node) -> Queues {

@@ -208,9 +208,10 @@ impl<D: Disk> TxnLog<D> {
         open.file.write_at(0, &HEADER).map_err(|e| open.failure("write the header", e))?;
         open.make_room(0, self.options.prealloc_bytes)?;
         open.file.sync_data().map_err(|e| open.failure("sync the header", e))?;
-        self.disk
-            .sync_dir(&self.dir)
-            .map_err(|e| StorageError::io(&self.dir, "sync the directory", e))?;
+        if !mutant!(DirectoryNotSynced) {
+            let failure = |e| StorageError::io(&self.dir, "sync the directory", e);
+            self.disk.sync_dir(&self.dir).map_err(failure)?;
+        }
         Ok(open)
     }
 
@@ -221,7 +222,11 @@ impl<D: Disk> TxnLog<D> {
         }
         open.write_out()?;
         if self.options.force_sync {
-            open.file.sync_data().map_err(|e| open.failure("sync", e))?;
+            let synced = match open.file.sync_data() {
+                Err(_) if mutant!(SyncRetried) => open.file.sync_data(),
+                outcome => outcome,
+            };
+            synced.map_err(|e| open.failure("sync", e))?;
             open.durable = Some((open.position, self.last));
             open.published = false;
         }

@@ -30,6 +30,9 @@ pub struct WatchTable {
     stamp: u64,
     /// The stamp of the firing before, if that was a deletion in the data table.
     deletion: Option<u64>,
+    /// What is armed behind the next firing only.
+    #[cfg(feature = "mutants")]
+    late: Vec<(Box<str>, ConnId, Table)>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,8 @@ impl WatchTable {
             recursive: 0,
             stamp: 0,
             deletion: None,
+            #[cfg(feature = "mutants")]
+            late: Vec::new(),
         }
     }
 
@@ -88,7 +93,19 @@ impl WatchTable {
     /// Arms a standard watch, as getData, exists and getChildren do. The caller makes sure that
     /// the connection still lives: what is added after [`WatchTable::drop_conn`] stays for good.
     pub fn add(&mut self, path: &str, conn: ConnId, table: Table) {
+        #[cfg(feature = "mutants")]
+        if mutant!(WatchedLate) {
+            return self.late.push((path.into(), conn, table));
+        }
         self.add_mode(path, conn, Mode::Standard, table);
+    }
+
+    /// Arms what waited for others to fire.
+    #[cfg(feature = "mutants")]
+    pub fn arm_late(&mut self) {
+        for (path, conn, table) in std::mem::take(&mut self.late) {
+            self.add_mode(&path, conn, Mode::Standard, table);
+        }
     }
 
     /// Arms what addWatch and setWatches2 ask for: persistent in both tables, recursive in the

@@ -86,6 +86,12 @@ impl CommittedLog {
         }
     }
 
+    /// Leaves out the newest so many (ZOOKEEPER-4925).
+    #[cfg(feature = "mutants")]
+    pub(super) fn forget_newest(&mut self, count: usize) {
+        self.txns.truncate(self.txns.len().saturating_sub(count));
+    }
+
     /// Forgets what is behind `to`, as the log on disk has.
     pub(super) fn truncate(&mut self, to: Zxid) {
         self.txns.truncate(self.txns.partition_point(|txn| txn.zxid <= to));

@@ -398,6 +398,9 @@ impl Learner {
         if !sync.complete || sync.truncating || sync.receiving {
             return Ok(());
         }
+        if mutant!(EpochBeforeHistory) {
+            standing.save_current_epoch(self.epoch);
+        }
         if let (Some(SyncMode::Snap), Some(link)) = (sync.mode, self.link) {
             standing.install_snapshot(link, sync.base);
         }
@@ -405,9 +408,12 @@ impl Learner {
         if !history.is_empty() {
             standing.append(history);
         }
+        if mutant!(ProposalAckedFirst) {
+            standing.append(sync.queued.iter().cloned().collect());
+        }
         standing.save_current_epoch(self.epoch);
         let sync = std::mem::replace(sync, Sync::new(Zxid::ZERO));
-        if standing.is_all_persisted() {
+        if standing.is_all_persisted() || mutant!(HistoryAckedEarly) {
             self.accept(standing, sync);
         } else {
             self.phase = Phase::Accepting(standing.issued(), sync);
@@ -416,7 +422,16 @@ impl Learner {
     }
 
     fn accept(&mut self, standing: &mut Standing, sync: Sync) {
-        standing.commit(standing.tail.len());
+        let mut taken_over = standing.tail.len();
+        #[cfg(feature = "mutants")]
+        if mutant!(ProposalAckedFirst) {
+            taken_over -= sync.ack_logged(standing, self.link);
+        }
+        standing.commit(taken_over);
+        #[cfg(feature = "mutants")]
+        if mutant!(HoleInCommittedLog) {
+            standing.history.forget_newest(taken_over);
+        }
         if let Some(link) = self.link {
             standing.send(link, packet(PacketType::Ack, start_of(self.epoch), None));
         }

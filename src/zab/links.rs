@@ -184,7 +184,7 @@ impl Links {
 
     pub(super) fn send_to_all(&self, standing: &mut Standing, kind: LearnerKind, packets: &Bytes) {
         for (link, learner) in &self.all {
-            if learner.kind == kind && learner.is_forwarding() {
+            if learner.kind == kind && learner.is_forwarding() && !learner.misses(packets) {
                 standing.send(*link, packets.clone());
             }
         }

@@ -72,6 +72,9 @@ pub struct ZabOptions {
     /// `leader.maxTimeToWaitForEpoch`: after so long without an epoch a leader gives up once one of
     /// those who have elected it looks for another.
     pub epoch_wait_ms: Option<i64>,
+    /// The counter that no transaction gets: with it a new epoch must begin (ZOOKEEPER-1277).
+    /// Nobody but the simulator has a smaller one than there is.
+    pub last_counter: u32,
     /// What the order of observer masters and observers' waits are drawn from.
     pub seed: u64,
     /// `leader.ackLoggingFrequency`: the ACKs of one zxid in so many are [marked](Mark::Acked); 0
@@ -109,6 +112,7 @@ impl ZabOptions {
             observer_election_delay_ms: 0,
             observer_reconnect_delay_ms: 0,
             epoch_wait_ms: None,
+            last_counter: u32::MAX,
             seed: me.0 as u64,
             ack_mark_every: 1000,
             sync_observer: true,
@@ -158,6 +162,7 @@ pub struct Zab {
     role_began_ms: i64,
     /// The next election begins no sooner.
     look_at_ms: i64,
+    left_because: Option<&'static str>,
 }
 
 /// How long a role lasts at least that came to nothing, ms: so that a leader which turns a learner
@@ -185,6 +190,7 @@ impl Zab {
             state: State::Leaving,
             role_began_ms: now_ms,
             look_at_ms: now_ms,
+            left_because: None,
         };
         zab.try_looking(now_ms);
         zab
@@ -294,10 +300,11 @@ impl Zab {
             State::Looking | State::Leaving | State::Stopped => return,
         }
         warn!(reason, "looking for a leader again");
+        self.left_because = Some(reason);
         self.look_at_ms = self.role_began_ms;
         if role == Role::Looking {
             self.look_at_ms += FRUITLESS_ROLE_MS;
-        } else {
+        } else if !mutant!(OldLeaderAnswers) {
             self.standing.put(Output::Role(Role::Leaving));
         }
         if self.standing.options.kind == LearnerKind::Observer {
@@ -311,12 +318,15 @@ impl Zab {
     /// Once all that was asked of the disk is done, the log's tail counts as history: that is what
     /// a restart would make of it, and what the vote says.
     fn try_looking(&mut self, now_ms: i64) {
-        let durable = self.standing.is_all_persisted();
+        let durable = self.standing.is_all_persisted() || mutant!(LogOutlivesRole);
         if !matches!(self.state, State::Leaving) || !durable || now_ms < self.look_at_ms {
             return;
         }
         let standing = &mut self.standing;
         standing.commit(standing.tail.len());
+        if mutant!(OldLeaderAnswers) {
+            standing.put(Output::Role(Role::Leaving));
+        }
         standing.quorums.oracle = standing.oracle;
         standing.put(Output::Role(Role::Looking));
         self.state = State::Looking;
@@ -460,6 +470,11 @@ impl Zab {
             State::Learning(learner) => learner.server_state(),
             _ => ServerState::Looking,
         }
+    }
+
+    /// Why it has left the last role that it has left.
+    pub fn left_because(&self) -> Option<&'static str> {
+        self.left_because
     }
 
     /// Whether this server has lost its disk's content and has not learnt it anew. Whoever keeps

@@ -66,7 +66,10 @@ impl Membership {
     /// Whether these servers decide. Whoever has no vote counts for nothing.
     pub fn is_quorum(&self, acks: &BTreeSet<Sid>) -> bool {
         match &self.rule {
-            QuorumRule::Majority => acks.intersection(&self.voters).count() > self.voters.len() / 2,
+            QuorumRule::Majority => {
+                let short = usize::from(mutant!(SmallQuorum));
+                acks.intersection(&self.voters).count() + short > self.voters.len() / 2
+            }
             QuorumRule::Groups { group_of, .. } => self.is_group_quorum(group_of, acks),
         }
     }

@@ -220,7 +220,7 @@ impl Standing {
         if let Some(last) = last {
             self.history.truncate(last);
             self.last_logged = last;
-            self.last_durable = last;
+            self.last_durable = if mutant!(AheadAfterTrunc) { self.last_durable } else { last };
         }
         self.handle_persisted(self.issued);
     }

@@ -1,5 +1,6 @@
 //! leaderLogCompleteness of the TLA+ specifications (ZOOKEEPER-4643, ZOOKEEPER-4646): the disk of
-//! a leader that is established holds everything that has ever been committed.
+//! a leader that is established holds everything that has ever been committed, and that of whoever
+//! starts with a currentEpoch all that was committed before that epoch.
 
 use super::{Act, Check, Note, WorldView};
 use crate::zab::Role;
@@ -14,7 +15,11 @@ impl Check for LeaderCompleteness {
     }
 
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
-        let Act::Role { role: Role::Leading { epoch }, .. } = note.act else { return Ok(()) };
+        let epoch = match note.act {
+            Act::Role { role: Role::Leading { epoch }, .. } => epoch,
+            Act::Starts { .. } => return has_what_its_epoch_began_with(view, node, note),
+            _ => return Ok(()),
+        };
         let leader = &view.nodes[node];
         if leader.is_damaged {
             // What it has lost it had; `prefix` looks at what it serves.
@@ -31,6 +36,26 @@ impl Check for LeaderCompleteness {
             )),
             None => Ok(()),
         }
+    }
+}
+
+/// Who has a currentEpoch could lead with it: its disk holds all that was committed before.
+fn has_what_its_epoch_began_with(
+    view: &WorldView<'_>,
+    node: usize,
+    note: &Note,
+) -> Result<(), String> {
+    let (it, epoch) = (&view.nodes[node], note.durable.current);
+    if it.is_damaged {
+        return Ok(());
+    }
+    let mut before = view.committed.txns().iter().take_while(|txn| txn.zxid.epoch() < epoch);
+    match before.find(|txn| !it.durable.holds(txn)) {
+        Some(missed) => Err(format!(
+            "{} starts with currentEpoch {:#x}, and its disk, which ends at {}, has no {}",
+            it.sid.0, epoch.0, note.durable.last, missed.zxid
+        )),
+        None => Ok(()),
     }
 }
 
@@ -65,6 +90,18 @@ mod tests {
         let mut stage = committed();
         stage.log(0, &[txn(1, 1)]);
         leads(&mut stage).expect_err("2 is not on its disk, whatever it has applied");
+    }
+
+    #[test]
+    fn an_epoch_on_disk_is_behind_its_history() {
+        let starts = |epoch| {
+            let mut stage = committed();
+            stage.log(0, &[txn(1, 1)]);
+            stage.nodes[0].durable.current = crate::types::Epoch(epoch);
+            stage.act(&mut LeaderCompleteness, 0, Act::Starts { applied: zxid(1, 1) })
+        };
+        starts(1).expect("it may lack the last of its epoch");
+        starts(2).expect_err("epoch 2 began behind 2 (ZOOKEEPER-4643)");
     }
 
     #[test]

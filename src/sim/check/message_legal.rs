@@ -9,8 +9,9 @@
 //!                then ACK (of followers), PING, REQUEST, REVALIDATE
 //! ```
 //!
-//! Proposals rise, each commit is of the oldest proposal that is open, and acknowledgements are of
-//! what was proposed over this link. Reconfiguration is not simulated: no packet of it is legal.
+//! Proposals follow each other without a hole (ZOOKEEPER-4925), each commit is of the oldest one
+//! that is open, and acknowledgements are of what was proposed over that link. Nobody leaves a role
+//! for what another one has sent. Reconfiguration is not simulated: no packet of it is legal.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,7 +19,24 @@ use jute::quorum::PacketType;
 
 use super::{Act, Check, Note, Said, WorldView};
 use crate::types::{Epoch, Zxid};
-use crate::zab::LinkId;
+use crate::zab::{LinkId, Role};
+
+/// Why a server may leave its role where nobody sends anything wrong.
+const REASONS: [&str; 13] = [
+    "the leader can't be reached",
+    "the leader has closed the connection",
+    "the leader has been silent for too long",
+    "the leader's epoch is older than one that this server has promised",
+    "the leader was asked for a snapshot and begins with something else",
+    "having learnt anew all that was lost, this server may vote again",
+    "no quorum of followers came along within initLimit",
+    "there is no quorum of followers any more",
+    "this server's own disk has not taken a proposal within syncLimit",
+    "a voter looks for another leader, and there is no epoch yet",
+    "the epoch's last zxid is used up (ZOOKEEPER-1277)",
+    "there is no epoch left",
+    "shutting down",
+];
 
 /// What is going on over each link, at each end.
 #[derive(Debug, Default)]
@@ -33,10 +51,12 @@ struct Learner {
     hears: Phase,
     epoch: Epoch,
     last: Zxid,
+    /// What it has said it has.
+    has: Zxid,
+    /// It came as an observer: it is one, or a voter who has lost its disk.
+    observes: bool,
     /// Proposed and not committed.
     open: VecDeque<Zxid>,
-    /// It has come as an observer: as one that it is, or as a voter that has lost what it had.
-    observes: bool,
     /// It has acknowledged NEWLEADER.
     has_accepted: bool,
 }
@@ -110,6 +130,12 @@ impl Check for MessageLegal {
                     told.map_err(|why| text(it.sid.0, from.0, packet, &stage, why))
                 })
             }
+            Act::Role { role: Role::Leaving | Role::Looking, .. } => match it.left {
+                Some(why) if !REASONS.contains(&why) => {
+                    Err(format!("{} has left its role: {why}", it.sid.0))
+                }
+                _ => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -124,6 +150,7 @@ impl Learner {
     fn says(&mut self, packet: &Said) {
         match packet.kind {
             Some(PacketType::ObserverInfo) => self.observes = true,
+            Some(PacketType::AckEpoch) => self.has = packet.zxid,
             Some(PacketType::Ack) if packet.zxid.counter() == 0 => self.has_accepted = true,
             _ => {}
         }
@@ -139,7 +166,7 @@ impl Learner {
             }
             (Phase::Mode, P::Diff | P::Trunc | P::Snap) => {
                 // A DIFF says where it ends, the others where the history begins.
-                self.last = if kind == P::Diff { Zxid::ZERO } else { zxid };
+                self.last = if kind == P::Diff { self.has } else { zxid };
                 self.hears = Phase::History;
             }
             (Phase::History, P::Proposal) if zxid.epoch() > self.epoch => {
@@ -178,7 +205,8 @@ impl Learner {
     }
 
     fn propose(&mut self, zxid: Zxid) -> Illegal {
-        if zxid <= self.last || zxid.counter() == 0 {
+        let begins_epoch = zxid.epoch() > self.last.epoch() && zxid.counter() == 1;
+        if self.last.next() != Some(zxid) && !begins_epoch {
             return Err("it does not follow the last proposal");
         }
         self.last = zxid;
@@ -242,6 +270,7 @@ mod tests {
 
     fn learner_hears(packets: &[Said]) -> Verdict {
         let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, zxid(1, 1))]))?;
         for packet in packets {
             let accepts = packet.kind == Some(P::UpToDate);
             if accepts {
@@ -306,8 +335,44 @@ mod tests {
     }
 
     #[test]
+    fn proposals_go_on_from_what_the_learner_has() {
+        let begins = |at: Zxid, first| {
+            let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+            stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, at)]))?;
+            let history = [&joining()[..2], &[stage::proposal(&txn(1, first))]].concat();
+            stage.act(&mut check, 0, hears(true, history))
+        };
+        begins(zxid(1, 1), 2).expect("the next");
+        begins(zxid(1, 1), 3).expect_err("a hole (ZOOKEEPER-4925)");
+        begins(zxid(1, 1), 1).expect_err("it has that");
+    }
+
+    #[test]
+    fn who_observes_is_informed() {
+        let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        let greeting = vec![said(P::ObserverInfo, zxid(1, 0)), said(P::AckEpoch, zxid(1, 1))];
+        stage.act(&mut check, 0, says(true, greeting)).expect("it may");
+        stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
+        let inform = || hears(true, vec![said(P::Inform, zxid(2, 1))]);
+        stage.act(&mut check, 0, inform()).expect("a voter may be a stranger");
+        let proposal = hears(true, vec![stage::proposal(&txn(2, 2))]);
+        stage.act(&mut check, 0, proposal).expect_err("it has no say");
+    }
+
+    #[test]
+    fn nobody_is_accused_where_all_is_legal() {
+        let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        let leaves = || Act::Role { role: Role::Leaving, applied: Zxid::ZERO };
+        stage.nodes[0].left = Some("the leader has closed the connection");
+        stage.act(&mut check, 0, leaves()).expect("that happens");
+        stage.nodes[0].left = Some("a hole in the leader's proposals");
+        stage.act(&mut check, 0, leaves()).expect_err("the leader left none");
+    }
+
+    #[test]
     fn uptodate_waits_for_the_ack() {
         let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
+        stage.act(&mut check, 0, says(true, vec![said(P::AckEpoch, zxid(1, 1))])).expect("it is");
         stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
         let up_to_date = hears(true, vec![said(P::UpToDate, Zxid::NONE)]);
         stage.act(&mut check, 0, up_to_date).expect_err("it has not acknowledged NEWLEADER");

@@ -22,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod stage;
 mod total_order;
+mod vote;
 mod watch;
 
 pub use session::WRONGFUL;
@@ -36,7 +37,7 @@ use super::durable::{Durable, DurableState};
 use super::history::Record;
 use crate::tree::{NodeRef, Replica};
 use crate::types::{LoggedTxn, Sid, Zxid};
-use crate::zab::{LinkId, Membership, Packet, Role};
+use crate::zab::{LinkId, Membership, Notification, Packet, Role};
 
 /// Something that a server does.
 #[derive(Debug, Clone)]
@@ -57,6 +58,8 @@ pub enum Act {
     /// Packets have come in for it, those out of files too, the bodies of snapshots not; `from`
     /// is who is at the other end, `dialled` whether this server has opened the link.
     Hears { from: Sid, link: LinkId, dialled: bool, packets: Vec<Said> },
+    /// It tells another one how it votes.
+    Votes(Notification),
     /// Its client writes down what it has lived through.
     Client(Lived),
 }
@@ -107,6 +110,12 @@ pub struct NodeView<'a> {
     /// Its tree; `None` while it is down. For `at_rest` and `at_end`: when `after` is asked, it
     /// may be ahead of the act already.
     pub replica: Option<&'a Replica>,
+    /// Up to where it takes its log for durable.
+    pub claims: Option<Zxid>,
+    /// Why it has left its last role.
+    pub left: Option<&'static str>,
+    /// From when to when it has stood still, ns, in order.
+    pub pauses: &'a [(u64, u64)],
     pub queues: Queues,
 }
 
@@ -134,8 +143,13 @@ pub struct WorldView<'a> {
     pub committed: &'a Committed,
     /// Since when nobody has been down, cut off, standing still, or changed its role.
     pub calm_since_ns: u64,
+    /// The same, but servers may have stood still.
+    pub whole_since_ns: u64,
+    pub tick_ns: u64,
     /// In calm, a server's word is with another one behind so long, ns.
     pub slack_ns: u64,
+    /// No transaction has this counter.
+    pub last_counter: u32,
 }
 
 /// An invariant is broken.
@@ -193,6 +207,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
         Box::<leader_completeness::LeaderCompleteness>::default(),
         Box::<message_legal::MessageLegal>::default(),
         Box::<ordering::Ordering>::default(),
+        Box::<vote::Vote>::default(),
         Box::<monotonic::Monotonic>::default(),
         Box::<digest::Digest>::default(),
         Box::<fifo::Fifo>::default(),
@@ -205,7 +220,7 @@ pub fn all() -> Vec<Box<dyn Check>> {
 
 /// What is left of them when more disks are damaged than anybody can bear: refusing is fine.
 pub fn over_damaged() -> Vec<Box<dyn Check>> {
-    vec![Box::<no_lies::NoLies>::default()]
+    vec![Box::<no_lies::NoLies>::default(), Box::<digest::Digest>::default()]
 }
 
 /// The transactions agreed upon, in order, as the first server that served them had them.

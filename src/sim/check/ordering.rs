@@ -1,6 +1,7 @@
 //! What stands in front of what on one server, as every description of the protocol takes for
 //! granted: purged <= snapshot <= applied <= committed; applied <= logged; currentEpoch <=
-//! acceptedEpoch. (acked <= durable is `ack_durable`.)
+//! acceptedEpoch; each counter below the end of its epoch (ZOOKEEPER-1277). (acked <= durable is
+//! `ack_durable`.)
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,17 @@ impl Check for Ordering {
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
         let told = self.take(view, node, note).and_then(|()| self.on_disk(view, node, note));
         told.map_err(|what| format!("{} {what}", view.nodes[node].sid.0))
+    }
+
+    fn at_rest(&mut self, view: &WorldView<'_>, node: usize) -> Result<(), String> {
+        let it = &view.nodes[node];
+        let ends = it.durable.summary().last;
+        match it.claims.filter(|claims| *claims > ends && !it.is_damaged) {
+            Some(claims) => {
+                Err(format!("{} takes {claims} for durable, and its disk ends at {ends}", it.sid.0))
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -62,6 +74,13 @@ impl Ordering {
                 if zxid > note.durable.last && !view.nodes[node].is_damaged {
                     let ends = note.durable.last;
                     return Err(format!("applies {zxid}, and its disk ends at {ends}"));
+                }
+            }
+            Act::Says { dialled: false, packets, .. } => {
+                let proposal = |packet: &&Said| packet.kind == Some(PacketType::Proposal);
+                let mut zxids = packets.iter().filter(proposal).map(|packet| packet.zxid);
+                if let Some(beyond) = zxids.find(|zxid| zxid.counter() >= view.last_counter) {
+                    return Err(format!("proposes {beyond}, where its epoch has ended"));
                 }
             }
             _ => {}
@@ -108,7 +127,7 @@ fn commits(packet: &Said) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stage::{hears, leading, learning, said, txn, zxid, Stage};
+    use super::super::stage::{hears, leading, learning, said, says, txn, zxid, Stage};
     use super::*;
     use crate::types::Epoch;
 
@@ -141,6 +160,23 @@ mod tests {
         let role = Act::Role { role: leading(1), applied: Zxid::ZERO };
         stage.act(&mut check, 1, role).expect("it may lead");
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 1)])).expect_err("nor the leader's");
+    }
+
+    #[test]
+    fn nobody_takes_more_for_durable_than_is() {
+        let (mut stage, mut check) = following();
+        stage.nodes[0].claims = Some(zxid(1, 2));
+        stage.rest(&mut check, 0).expect("its log ends there");
+        stage.nodes[0].claims = Some(zxid(1, 3));
+        stage.rest(&mut check, 0).expect_err("cut off (ZOOKEEPER-5094)");
+    }
+
+    #[test]
+    fn an_epoch_ends_before_its_counter_does() {
+        let (mut stage, mut check) = following();
+        let proposes = |counter| says(false, vec![said(PacketType::Proposal, zxid(1, counter))]);
+        stage.act(&mut check, 0, proposes(49)).expect("the last");
+        stage.act(&mut check, 0, proposes(50)).expect_err("ZOOKEEPER-1277");
     }
 
     #[test]

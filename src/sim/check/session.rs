@@ -57,7 +57,7 @@ impl Check for Session {
             }
             (Act::Says { dialled: false, packets, .. }, Role::Leading { epoch }) => {
                 let mut own = packets.iter().filter(|packet| packet.zxid.epoch() == epoch);
-                own.try_for_each(|packet| self.proposed(view, packet))
+                own.try_for_each(|packet| self.proposed(view, node, packet))
             }
             _ => Ok(()),
         }
@@ -150,7 +150,7 @@ impl Session {
     }
 
     /// A leader proposes that a session ends, of its own will: was it entitled to?
-    fn proposed(&self, view: &WorldView<'_>, packet: &Said) -> Result<(), String> {
+    fn proposed(&self, view: &WorldView<'_>, node: usize, packet: &Said) -> Result<(), String> {
         let (Some(PacketType::Proposal), Some(data)) = (packet.kind, &packet.data) else {
             return Ok(());
         };
@@ -165,7 +165,8 @@ impl Session {
         let wrongful = heard.answers_ns.iter().find(|(asked_ns, answered_ns)| {
             let is_known = view.now_ns >= answered_ns + view.slack_ns;
             let is_fresh = view.now_ns < asked_ns + timeout_ns;
-            is_known && is_fresh && view.calm_since_ns <= *asked_ns
+            let in_calm = is_known && is_fresh && view.calm_since_ns <= *asked_ns;
+            in_calm || is_robbed(view, node, (*asked_ns, *answered_ns), timeout_ns)
         });
         match wrongful {
             Some((asked_ns, answered_ns)) => Err(format!(
@@ -176,6 +177,22 @@ impl Session {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a leader that stood still, and nothing else went wrong, ends a session for that: the
+/// time it slept through is not the client's.
+fn is_robbed(view: &WorldView<'_>, node: usize, heard_ns: (u64, u64), timeout_ns: u64) -> bool {
+    let (asked_ns, answered_ns) = heard_ns;
+    let since = |it: &NodeView<'_>| it.pauses.iter().filter(|(_, end)| *end > asked_ns).count();
+    let others = view.nodes.iter().enumerate().filter(|(at, _)| *at != node);
+    let leader = &view.nodes[node];
+    let Some((begin_ns, end_ns)) = leader.pauses.last().copied() else { return false };
+    let alone = since(leader) == 1 && others.map(|(_, it)| since(it)).sum::<usize>() == 0;
+    let was_known = begin_ns >= answered_ns + view.slack_ns;
+    // It can't tell where in a tick it fell asleep.
+    let deadline_ns = asked_ns + timeout_ns + (end_ns - begin_ns);
+    let is_fresh = view.now_ns + 2 * view.tick_ns < deadline_ns;
+    alone && was_known && is_fresh && view.whole_since_ns <= asked_ns
 }
 
 /// Ephemerals and sessions of one replica.
@@ -297,5 +314,25 @@ mod tests {
         expires_at(500_000_000, 0, 7).expect("its own wish");
         expires_at(500_000_000, 400_000_000, 0).expect("somebody may have been cut off");
         expires_at(2_050, 0, 0).expect("the leader can't know yet");
+    }
+
+    /// The leader stands still from half a second on; the client's timeout is 1 s.
+    fn expires_behind_pause(now_ns: u64, also_another: bool) -> Result<(), String> {
+        let (mut stage, mut check) = (Stage::new(), Session::default());
+        let role = Act::Role { role: leading(1), applied: Zxid::ZERO };
+        stage.act(&mut check, 0, role).expect("it may lead");
+        stage.act(&mut check, 0, told(1, zxid(1, 1), false)).expect("a read");
+        for node in 0..=usize::from(also_another) {
+            stage.nodes[node].pauses.push((500_000_000, 1_400_000_000));
+        }
+        stage.now_ns = now_ns;
+        stage.act(&mut check, 0, says(false, vec![proposal(&close(2, 0, &[]))]))
+    }
+
+    #[test]
+    fn a_leader_takes_nobodys_time() {
+        expires_behind_pause(1_400_000_100, false).expect_err("its sleep was not the client's");
+        expires_behind_pause(2_000_000_000, false).expect("the client had half a second more");
+        expires_behind_pause(1_400_000_100, true).expect("another one slept, too");
     }
 }

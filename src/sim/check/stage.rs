@@ -27,6 +27,9 @@ pub struct Actor {
     pub durable: DurableState,
     pub is_damaged: bool,
     pub replica: Option<Replica>,
+    pub claims: Option<Zxid>,
+    pub left: Option<&'static str>,
+    pub pauses: Vec<(u64, u64)>,
     pub queues: Queues,
 }
 
@@ -41,6 +44,9 @@ impl Stage {
             durable: DurableState::default(),
             is_damaged: false,
             replica: None,
+            claims: None,
+            left: None,
+            pauses: Vec::new(),
             queues: Queues::default(),
         };
         Stage {
@@ -98,6 +104,9 @@ impl Stage {
                 durable: &actor.durable,
                 is_damaged: actor.is_damaged,
                 replica: actor.replica.as_ref(),
+                claims: actor.claims,
+                left: actor.left,
+                pauses: &actor.pauses,
                 queues: actor.queues,
             })
             .collect();
@@ -107,7 +116,10 @@ impl Stage {
             membership: &self.membership,
             committed: &self.committed,
             calm_since_ns: self.calm_since_ns,
+            whole_since_ns: self.calm_since_ns,
+            tick_ns: 100,
             slack_ns: 100,
+            last_counter: 50,
         })
     }
 }

@@ -158,7 +158,7 @@ impl Election {
     ) {
         self.quorums = quorums.clone();
         // A round is adopted from whoever says so; it may be the last one there is.
-        self.round = self.round.wrapping_add(1);
+        self.round = self.round.wrapping_add(i64::from(!mutant!(RoundNotBumped)));
         let participates = self.kind == LearnerKind::Follower;
         let trusted = may_nominate && zxid != Zxid::NONE;
         let initial = self.initial_vote(zxid, epoch, trusted);

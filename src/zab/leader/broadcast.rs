@@ -68,7 +68,9 @@ impl Leader {
         if self.phase != Phase::Broadcast || standing.leaving.is_some() {
             return;
         }
-        if let Some(end) = txns.iter().position(|txn| txn.zxid.counter() == u32::MAX) {
+        let last_counter = standing.options.last_counter;
+        let is_last = |txn: &LoggedTxn| txn.zxid.counter() >= last_counter;
+        if let (Some(end), false) = (txns.iter().position(is_last), mutant!(CounterRollsOver)) {
             txns.truncate(end);
             standing.leave("the epoch's last zxid is used up (ZOOKEEPER-1277)");
         }
@@ -225,7 +227,8 @@ impl Leader {
                 "it has not acknowledged a proposal within syncLimit",
             );
         }
-        if self.acked.get(&standing.me()).is_none_or(|acked| *acked < due) {
+        let is_late = self.acked.get(&standing.me()).is_none_or(|acked| *acked < due);
+        if is_late && !mutant!(LeaderWithoutDisk) {
             standing.leave("this server's own disk has not taken a proposal within syncLimit");
         }
     }

@@ -60,6 +60,9 @@ impl Broadcast {
             broadcast.committed = sync.queued[at].zxid;
         }
         broadcast.unlogged = sync.queued.into();
+        if mutant!(ProposalAckedFirst) {
+            broadcast.unlogged.retain(|txn| txn.zxid > standing.last_logged());
+        }
         broadcast.flush(standing);
         broadcast
     }

@@ -6,7 +6,11 @@ use jute::quorum::{ActivatedTxn, PacketType};
 use jute::{Decode, Reader};
 
 use super::super::history::follows;
+#[cfg(feature = "mutants")]
+use super::super::packets::packet;
 use super::super::standing::Standing;
+#[cfg(feature = "mutants")]
+use super::super::LinkId;
 use super::super::{Packet, SyncMode};
 use super::Refusal;
 use crate::types::{Epoch, LoggedTxn, Zxid};
@@ -119,12 +123,26 @@ impl Sync {
         if self.queued.get(self.committed).map(|txn| txn.zxid) != Some(zxid) {
             return Err("COMMIT of another transaction than the next");
         }
-        if self.complete {
+        if self.complete && mutant!(CommitDropped) {
+            return Ok(());
+        }
+        if self.complete || mutant!(DiffLoggedLate) {
             self.committed += 1;
         } else {
             self.history.extend(self.queued.pop_front());
         }
         Ok(())
+    }
+
+    /// Acknowledges what was logged of it already; answers how much that was.
+    #[cfg(feature = "mutants")]
+    pub(super) fn ack_logged(&self, standing: &mut Standing, link: Option<LinkId>) -> usize {
+        let logged = self.queued.iter().filter(|txn| txn.zxid <= standing.last_logged());
+        let zxids: Vec<Zxid> = logged.map(|txn| txn.zxid).collect();
+        for (zxid, link) in zxids.iter().zip(link.into_iter().cycle()) {
+            standing.send(link, packet(PacketType::Ack, *zxid, None));
+        }
+        zxids.len()
     }
 
     /// Apache's leader reads the snapshot's zxid after it has begun to queue what is behind it: the

@@ -1,5 +1,7 @@
 //! What is known of one learner's connection.
 
+use jute::quorum::PacketType;
+
 use super::super::standing::Standing;
 use super::super::{LearnerKind, SyncMode};
 use crate::types::{Sid, Zxid};
@@ -63,6 +65,13 @@ impl LearnerLink {
             serving_since_ms: now_ms,
             acked: Zxid::ZERO,
         }
+    }
+
+    /// What a mutant's leader keeps from it of that.
+    pub(in crate::zab) fn misses(&self, packets: &[u8]) -> bool {
+        let commits = || packets.starts_with(&PacketType::Commit.code().to_be_bytes());
+        (mutant!(ProposedToAckedOnly) && self.stage == Stage::Synchronising)
+            || (mutant!(CommittedToServingOnly) && self.stage != Stage::Serving && commits())
     }
 
     /// Whether it gets what is proposed and committed.
