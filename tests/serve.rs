@@ -330,6 +330,24 @@ fn a_restart_keeps_data_and_sessions() {
 }
 
 #[test]
+fn a_raised_limit_holds_for_what_is_in_a_request_and_in_the_log_too() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let data = vec![b'x'; 3_000_000];
+    let flags = ("JVMFLAGS", "-Djute.maxbuffer=4194304");
+    std::fs::write(dir.path().join("zoo.cfg"), lines(port, "")).unwrap();
+    for create in [true, false] {
+        let mut server = Server::spawn(dir.path(), &["serve", "zoo.cfg"], &[flags]);
+        let mut client = Client::open(port);
+        if create {
+            assert_eq!(client.create("/large", &data, 0).unwrap(), 0);
+        }
+        assert!(client.data("/large") == (0, data.clone()), "not what was written");
+        server.terminate();
+    }
+}
+
+#[test]
 fn a_signal_under_load_loses_nothing_that_was_answered() {
     let dir = TempDir::new().unwrap();
     let port = free_port();

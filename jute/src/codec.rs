@@ -97,9 +97,10 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Reads `bytes` under the default limits.
+    /// Reads `bytes` that are all there: whoever took them in has bounded them, by
+    /// `jute.maxbuffer` as it is set, and nothing in them is longer than they are.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Reader { bytes, limits: Limits::DEFAULT }
+        Reader { bytes, limits: Limits { max_length: usize::MAX } }
     }
 
     /// Reads `bytes` under the given limits.

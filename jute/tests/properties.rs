@@ -197,6 +197,16 @@ fn strings_and_buffers_end_at_the_limit() {
 }
 
 #[test]
+fn what_has_been_taken_in_is_bounded_by_its_own_length_alone() {
+    let data = vec![b'x'; 3 * Limits::DEFAULT.max_length];
+    let part = SetDataTxn { path: Cow::Borrowed("/"), data: Some(&data), version: 0 };
+    let bytes = part.to_bytes();
+    assert_eq!(SetDataTxn::from_bytes(&bytes), Ok(part));
+    let cut = SetDataTxn::from_bytes(&bytes[..bytes.len() / 2]);
+    assert!(matches!(cut, Err(DecodeError::Truncated { .. })), "{cut:?}");
+}
+
+#[test]
 fn notifications_of_each_generation_are_told_apart_by_their_length() {
     let whole = Notification {
         state: ServerState::Following,
