@@ -149,7 +149,7 @@ pub fn file(bytes: &[u8]) {
 /// What servers send each other: a packet and its data by type, and elections.
 pub fn quorum_packet(bytes: &[u8]) {
     let measured = QuorumPacket::measure(bytes, Limits::DEFAULT);
-    let mut r = Reader::new(bytes);
+    let mut r = Reader::with_limits(bytes, Limits::DEFAULT);
     match QuorumPacket::decode(&mut r) {
         Ok(packet) => {
             assert_eq!(measured, Ok(Some(bytes.len() - r.remaining().len())));
