@@ -4,18 +4,18 @@
 //!
 //! docs/SIMULATION.md says which check finds which of them, and after how many seeds.
 
-/// Whether the mutant of this name is switched on in this thread.
+/// Whether the mutant of this name, or one of several, is switched on in this thread.
 #[cfg(feature = "mutants")]
 macro_rules! mutant {
-    ($name:ident) => {
-        $crate::mutants::is_on($crate::mutants::Mutant::$name)
+    ($($name:ident)|+) => {
+        $($crate::mutants::is_on($crate::mutants::Mutant::$name))||+
     };
 }
 
 /// Never: the feature "mutants" is off.
 #[cfg(not(feature = "mutants"))]
 macro_rules! mutant {
-    ($name:ident) => {
+    ($($name:ident)|+) => {
         false
     };
 }

@@ -1,11 +1,11 @@
 //! The seeds that have found something, one test each: what it was, and the commit that mended it.
 //!
 //! What such a test keeps: a seed fixes what is drawn, not what is drawn for. Whenever the
-//! simulator draws differently, knows another kind of fault, or a server answers at another instant,
-//! the same seed is another run, and may no longer come by the place where it found its bug. Kinds
-//! of faults that came later than a seed are left out of it here, which puts that off. What is to
-//! be pinned for good is pinned by a scripted test; each seed names it where there is such a one,
-//! and for a mistake of a judge that is the judge's own test.
+//! simulator draws differently, knows another kind of fault, or a server answers at another
+//! instant, the same seed is another run, and may no longer come by the place where it found its
+//! bug. Kinds of faults that came later than a seed are left out of it here, which puts that off.
+//! What is to be pinned for good is pinned by a scripted test; each seed names it where there is
+//! such a one, and for a mistake of a judge that is the judge's own test.
 
 use oxkeeper::sim::{run, Fault, Less, Options};
 

@@ -15,7 +15,8 @@ from wire import (
 
 NO_NODE, BAD_VERSION, NO_CHILDREN_FOR_EPHEMERALS, NODE_EXISTS, NOT_EMPTY = (
     -101, -103, -108, -110, -111)
-NO_AUTH, INVALID_ACL, SESSION_MOVED, RECONFIG_DISABLED = -102, -114, -118, -123
+NO_AUTH, INVALID_ACL, SESSION_MOVED, RECONFIG_DISABLED, BAD_ARGUMENTS = (
+    -102, -114, -118, -123, -8)
 SHORT_MS = 2_000
 # Expiry is rounded up to a tick, twice on a bad day; then comes what a busy machine adds.
 EXPIRY_S = SHORT_MS / 1000 + 6
@@ -120,6 +121,23 @@ def every_operation(ensemble):
             codes = multi_codes(session.call(bad)[1])
             assert codes == [0, NO_NODE, -2], f"{member.name}: failed multi: {codes}"
             assert session.code(exists(f"{root}/never")) == NO_NODE, "half a multi was done"
+
+
+def refused_by_ours(ensemble):
+    """What our own leader refuses reaches no other kind of leader through our members."""
+    reserved = "/zookeeper/quota/zookeeper_limits"
+    for member in ensemble:
+        if member.kind != "oxkeeper":
+            continue
+        beside = f"{by(member)}/beside"
+        with Session(member.address) as session:
+            for request in (create(reserved), create2(reserved), create_container(reserved),
+                            create_ttl(by(member) + "/live", -1, flags=0)):
+                got = session.code(request)
+                assert got == BAD_ARGUMENTS, f"{member.name}: {request.op}: error {got}"
+            codes = multi_codes(session.call(multi(create(beside), create(reserved)))[1])
+            assert codes == [0, BAD_ARGUMENTS], f"{member.name}: multi: {codes}"
+            assert session.code(exists(beside)) == NO_NODE, "half a multi was done"
 
 
 def ordered_within_a_session(ensemble):
@@ -419,6 +437,7 @@ def digests_met(ensemble):
 
 CHECKS = (
     ("every operation through every member", every_operation),
+    ("what is refused stays with us", refused_by_ours),
     ("reads see the session's own writes", ordered_within_a_session),
     ("syncs between writes", syncs_between_writes),
     ("sync", synced_reads),

@@ -98,7 +98,12 @@ impl Learner {
             }
             (Ok(()), Some(code)) => Wait::Denied(code),
             _ if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
-            _ => Wait::Txn,
+            _ => {
+                if let Some(body) = pipeline::disarm(request.op, &request.body) {
+                    request.body = body.into();
+                }
+                Wait::Txn
+            }
         };
         let packet = match wait {
             Wait::Refused(_) | Wait::Denied(_) => None,

@@ -148,7 +148,7 @@ impl<P: Platform> Driver<P> {
             Step::Append(txns) => {
                 for txn in &txns {
                     let outcome = self.log.append(txn.zxid, &txn.bytes);
-                    if !mutant!(FailedWriteIgnored) && !mutant!(LeaderWithoutDisk) {
+                    if !mutant!(FailedWriteIgnored | LeaderWithoutDisk) {
                         outcome?;
                     }
                 }

@@ -422,11 +422,12 @@ impl Learner {
     }
 
     fn accept(&mut self, standing: &mut Standing, sync: Sync) {
-        let mut taken_over = standing.tail.len();
+        let taken_over = standing.tail.len();
         #[cfg(feature = "mutants")]
-        if mutant!(ProposalAckedFirst) {
-            taken_over -= sync.ack_logged(standing, self.link);
-        }
+        let taken_over = match mutant!(ProposalAckedFirst) {
+            true => taken_over - sync.ack_logged(standing, self.link),
+            false => taken_over,
+        };
         standing.commit(taken_over);
         #[cfg(feature = "mutants")]
         if mutant!(HoleInCommittedLog) {

@@ -69,6 +69,11 @@ impl Kind {
     }
 }
 
+/// The quota of the root would hide in a znode whose own creation it then counts.
+pub(super) fn is_reserved(path: &str) -> bool {
+    path == "/zookeeper/quota/zookeeper_limits"
+}
+
 impl Prep {
     /// create, create2 and createContainer.
     pub(super) fn create<'b>(
@@ -133,7 +138,9 @@ impl Prep {
             path
         };
         validate_path(&path).map_err(|_| ErrorCode::BadArguments)?;
-        self.check_reserved(&path)?;
+        if is_reserved(&path) {
+            return Err(ErrorCode::BadArguments);
+        }
         if self.overlay.exists(op.cx.replica, &path) {
             return Err(ErrorCode::NodeExists);
         }
@@ -144,14 +151,6 @@ impl Prep {
         self.note_created(op, &kind, &parent_path, parent, &path, data, &acl);
         let cversion = self.find(op, &parent_path)?.stat.cversion;
         Ok(kind.txn(path, data, acl, cversion))
-    }
-
-    /// The quota of the root would hide in a znode whose own creation it then counts.
-    fn check_reserved(&self, path: &str) -> Result<(), ErrorCode> {
-        match path {
-            "/zookeeper/quota/zookeeper_limits" => Err(ErrorCode::BadArguments),
-            _ => Ok(()),
-        }
     }
 
     #[allow(clippy::too_many_arguments)]

@@ -3,6 +3,7 @@
 //! its place in the order too; only what can't be parsed takes none.
 
 mod create;
+mod disarm;
 mod eager;
 mod modify;
 mod multi;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
+pub use self::disarm::disarm;
 pub use self::eager::denied;
 use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};

@@ -378,19 +378,6 @@ mod tests {
         stage.act(&mut check, 0, up_to_date).expect_err("it has not acknowledged NEWLEADER");
     }
 
-    #[test]
-    fn who_comes_as_an_observer_hears_informs() {
-        let hears_behind = |more: Vec<Said>| {
-            let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
-            let comes = says(true, vec![said(P::ObserverInfo, Zxid::ZERO)]);
-            stage.act(&mut check, 0, comes).expect("a voter that has lost its disk");
-            stage.act(&mut check, 0, hears(true, joining())).expect("as Zab 1.0 has it");
-            stage.act(&mut check, 0, hears(true, more))
-        };
-        hears_behind(vec![said(P::Inform, zxid(2, 1))]).expect("it has no say");
-        hears_behind(vec![stage::proposal(&txn(2, 1))]).expect_err("it has no say");
-    }
-
     /// A leader of epoch 2 has proposed one transaction to somebody who comes in this way.
     fn leader_hears(kind: P, more: &[Said]) -> Verdict {
         let (mut stage, mut check) = (stage::Stage::new(), MessageLegal::default());
