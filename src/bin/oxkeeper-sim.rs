@@ -43,6 +43,10 @@ struct Arguments {
     /// Damages any disks, and all of them: servers may refuse then, but not lie.
     #[arg(long)]
     over_damage: bool,
+    /// Tells of packets between servers, votes and replies too, with what the disk of whoever acts
+    /// holds: last zxid, acceptedEpoch, currentEpoch.
+    #[arg(long)]
+    closely: bool,
     /// Goes on behind a broken invariant.
     #[arg(long)]
     keep_going: bool,
@@ -145,6 +149,7 @@ fn seeds(arguments: &Arguments) -> bool {
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         let options = |teller| Options {
             teller,
+            closely: arguments.closely,
             less: less(arguments),
             over_damage: arguments.over_damage,
             ..Options::default()

@@ -21,6 +21,8 @@ const MS: u64 = 1_000_000;
 pub struct Options {
     /// Hears of changes of roles, crashes and faults.
     pub teller: Option<Teller>,
+    /// And of packets between servers, votes and replies.
+    pub closely: bool,
     /// In place of the seed's own shape.
     pub shape: Option<Shape>,
     /// What it is to go without.
@@ -87,6 +89,9 @@ pub fn run(seed: u64, options: Options) -> Closing {
     let mut world = World::new(seed, shape, checks);
     if let Some(teller) = options.teller {
         world.listen(teller);
+    }
+    if options.closely {
+        world.listen_closely();
     }
     world.run_until(world.shape.safety_ms * MS);
     world.finish(seed)

@@ -2,6 +2,7 @@
 //! happens. Everything that is random comes from the seed, everything happens on one thread, and
 //! whatever comes of it is folded into one number: same seed, same number.
 
+mod close_up;
 mod links;
 mod points;
 mod steps;
@@ -133,6 +134,7 @@ pub struct World {
     /// How often learners were synchronized in which way.
     pub(super) syncs: BTreeMap<&'static str, u64>,
     teller: Option<Teller>,
+    closely: bool,
 }
 
 impl World {
@@ -177,6 +179,7 @@ impl World {
             struck: Vec::new(),
             syncs: BTreeMap::new(),
             teller: None,
+            closely: false,
         };
         for node in 0..world.nodes.len() {
             let at = world.timing.below(50_000_000) as u64;
@@ -197,6 +200,11 @@ impl World {
     /// Lets somebody hear of changes of roles, crashes and faults, with the time in ns.
     pub fn listen(&mut self, teller: Teller) {
         self.teller = Some(teller);
+    }
+
+    /// Whoever listens hears of packets between servers, votes and replies too.
+    pub fn listen_closely(&mut self) {
+        self.closely = true;
     }
 
     pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
@@ -373,6 +381,10 @@ impl World {
                 }
             }
             note.act = Act::Says { to, link, dialled, packets };
+        }
+        if self.closely {
+            let sid = node + 1;
+            self.tell(|| close_up::line(sid, &note));
         }
         match &note.act {
             Act::Role { role, applied } => {
