@@ -65,6 +65,10 @@ impl Reached {
                     matches!(packet.kind, Some(PacketType::Trunc | PacketType::Snap))
                 });
                 if let Some(packet) = taken_back {
+                    if !view.nodes[node].is_voter {
+                        // One follower may be behind another, and so is who observes through it.
+                        self.served = self.served.min(packet.zxid);
+                    }
                     self.acked = self.served.max(self.acked.min(packet.zxid));
                 }
             }
@@ -149,6 +153,22 @@ mod tests {
         stage.act(&mut check, 0, Act::Ends).expect("it will be given it again");
         stage.nodes[0].durable.records.pop();
         stage.act(&mut check, 0, Act::Ends).expect_err("1 was not taken back");
+    }
+
+    #[test]
+    fn an_observer_may_go_back_to_what_another_follower_has() {
+        for is_voter in [false, true] {
+            let (mut stage, mut check) = acked();
+            stage.nodes[0].is_voter = is_voter;
+            stage.committed.extend([txn(1, 1), txn(1, 2)].iter());
+            let role = Act::Role { role: learning(1), applied: zxid(1, 2) };
+            stage.act(&mut check, 0, role).expect("it serves what it has");
+            let trunc = hears(true, vec![said(PacketType::Trunc, zxid(1, 1))]);
+            stage.act(&mut check, 0, trunc).expect("it still has it");
+            stage.nodes[0].durable.records.pop();
+            let ends = stage.act(&mut check, 0, Act::Ends);
+            assert_eq!(ends.is_ok(), !is_voter, "{ends:?}");
+        }
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub struct Election {
     quorums: Quorums,
     /// Apache's logical clock. In memory only; a restarted server adopts the others' round.
     round: i64,
+    /// The last round in which this server has looked: what it said there may still be heard, so
+    /// it looks in none twice, though it may have joined an earlier one in between.
+    looked: i64,
     /// The outcome of the last search.
     vote: Vote,
     phase: Phase,
@@ -134,6 +137,7 @@ impl Election {
             options,
             quorums: Quorums::settled(nobody),
             round: 0,
+            looked: 0,
             vote: NO_VOTE,
             phase: Phase::New,
             supporters: BTreeSet::new(),
@@ -158,7 +162,9 @@ impl Election {
     ) {
         self.quorums = quorums.clone();
         // A round is adopted from whoever says so; it may be the last one there is.
-        self.round = self.round.wrapping_add(i64::from(!mutant!(RoundNotBumped)));
+        let before = self.round.max(self.looked);
+        self.round = before.wrapping_add(i64::from(!mutant!(RoundNotBumped)));
+        self.looked = self.round;
         let participates = self.kind == LearnerKind::Follower;
         let trusted = may_nominate && zxid != Zxid::NONE;
         let initial = self.initial_vote(zxid, epoch, trusted);
@@ -365,6 +371,7 @@ impl Election {
         }
         if vote.round > self.round {
             self.round = vote.round;
+            self.looked = vote.round;
             search.heard.clear();
             let initial = Vote { round: vote.round, ..search.initial };
             let better = beats(&self.quorums, &vote, &initial);
