@@ -1,13 +1,19 @@
 //! leaderLogCompleteness of the TLA+ specifications (ZOOKEEPER-4643, ZOOKEEPER-4646): the disk of
 //! a leader that is established holds everything that has ever been committed, and that of whoever
-//! starts with a currentEpoch all that was committed before that epoch.
+//! starts with a currentEpoch all that was committed in front of that epoch.
+
+use std::collections::BTreeMap;
 
 use super::{Act, Check, Note, WorldView};
+use crate::types::{Epoch, Zxid};
 use crate::zab::Role;
 
-/// Needs no memory.
+/// Remembers what had been committed when epochs began.
 #[derive(Debug, Default)]
-pub struct LeaderCompleteness;
+pub struct LeaderCompleteness {
+    /// The last transaction that was committed when a leader of this epoch was established.
+    ends_before: BTreeMap<Epoch, Zxid>,
+}
 
 impl Check for LeaderCompleteness {
     fn name(&self) -> &'static str {
@@ -17,9 +23,10 @@ impl Check for LeaderCompleteness {
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
         let epoch = match note.act {
             Act::Role { role: Role::Leading { epoch }, .. } => epoch,
-            Act::Starts { .. } => return has_what_its_epoch_began_with(view, node, note),
+            Act::Starts { .. } => return self.has_what_its_epoch_began_with(view, node, note),
             _ => return Ok(()),
         };
+        self.ends_before.entry(epoch).or_insert(view.committed.last());
         let leader = &view.nodes[node];
         if leader.is_damaged {
             // What it has lost it had; `prefix` looks at what it serves.
@@ -39,23 +46,32 @@ impl Check for LeaderCompleteness {
     }
 }
 
-/// Who has a currentEpoch could lead with it: its disk holds all that was committed before.
-fn has_what_its_epoch_began_with(
-    view: &WorldView<'_>,
-    node: usize,
-    note: &Note,
-) -> Result<(), String> {
-    let (it, epoch) = (&view.nodes[node], note.durable.current);
-    if it.is_damaged {
-        return Ok(());
-    }
-    let mut before = view.committed.txns().iter().take_while(|txn| txn.zxid.epoch() < epoch);
-    match before.find(|txn| !it.durable.holds(txn)) {
-        Some(missed) => Err(format!(
-            "{} starts with currentEpoch {:#x}, and its disk, which ends at {}, has no {}",
-            it.sid.0, epoch.0, note.durable.last, missed.zxid
-        )),
-        None => Ok(()),
+impl LeaderCompleteness {
+    /// Who has a currentEpoch could lead with it: its disk holds all that was committed before.
+    ///
+    /// A transaction's own epoch does not say when it was committed: the leader of a later one may
+    /// bring what only its disk had. So who saved an epoch in between, which nobody established,
+    /// need not have it.
+    fn has_what_its_epoch_began_with(
+        &self,
+        view: &WorldView<'_>,
+        node: usize,
+        note: &Note,
+    ) -> Result<(), String> {
+        let (it, epoch) = (&view.nodes[node], note.durable.current);
+        if it.is_damaged {
+            return Ok(());
+        }
+        let upto = self.ends_before.range(epoch..).map(|(_, ends)| *ends).min();
+        let upto = upto.unwrap_or(view.committed.last());
+        let mut before = view.committed.txns().iter().take_while(|txn| txn.zxid <= upto);
+        match before.find(|txn| !it.durable.holds(txn)) {
+            Some(missed) => Err(format!(
+                "{} starts with currentEpoch {:#x}, and its disk, which ends at {}, has no {}",
+                it.sid.0, epoch.0, note.durable.last, missed.zxid
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -72,7 +88,7 @@ mod tests {
 
     fn leads(stage: &mut Stage) -> Result<(), String> {
         let role = Act::Role { role: leading(2), applied: zxid(1, 2) };
-        stage.act(&mut LeaderCompleteness, 0, role)
+        stage.act(&mut LeaderCompleteness::default(), 0, role)
     }
 
     #[test]
@@ -92,16 +108,42 @@ mod tests {
         leads(&mut stage).expect_err("2 is not on its disk, whatever it has applied");
     }
 
+    /// Server 2 starts with this epoch and 1 alone on its disk.
+    fn starts(stage: &mut Stage, check: &mut LeaderCompleteness, epoch: u32) -> Result<(), String> {
+        stage.nodes[1].durable.records = vec![txn(1, 1)];
+        stage.nodes[1].durable.current = Epoch(epoch);
+        stage.act(check, 1, Act::Starts { applied: zxid(1, 1) })
+    }
+
     #[test]
     fn an_epoch_on_disk_is_behind_its_history() {
-        let starts = |epoch| {
-            let mut stage = committed();
-            stage.log(0, &[txn(1, 1)]);
-            stage.nodes[0].durable.current = crate::types::Epoch(epoch);
-            stage.act(&mut LeaderCompleteness, 0, Act::Starts { applied: zxid(1, 1) })
+        let (mut stage, mut check) = (Stage::new(), LeaderCompleteness::default());
+        let mut leads = |stage: &mut Stage, epoch, applied| {
+            let role = Act::Role { role: leading(epoch), applied };
+            stage.act(&mut check, 0, role).expect("it has all");
         };
-        starts(1).expect("it may lack the last of its epoch");
-        starts(2).expect_err("epoch 2 began behind 2 (ZOOKEEPER-4643)");
+        leads(&mut stage, 1, Zxid::ZERO);
+        stage.log(0, &[txn(1, 1), txn(1, 2)]);
+        stage.committed.extend([txn(1, 1), txn(1, 2)].iter());
+        leads(&mut stage, 3, zxid(1, 2));
+        starts(&mut stage, &mut check, 1).expect("it may lack the last of its epoch");
+        let broken = "the epoch began behind 2 (ZOOKEEPER-4643)";
+        starts(&mut stage, &mut check, 2).expect_err(broken);
+        starts(&mut stage, &mut check, 3).expect_err(broken);
+        starts(&mut stage, &mut check, 4).expect_err(broken);
+    }
+
+    #[test]
+    fn what_a_later_epoch_brought_may_be_missing() {
+        let (mut stage, mut check) = (Stage::new(), LeaderCompleteness::default());
+        stage.committed.extend([txn(1, 1)].iter());
+        stage.log(0, &[txn(1, 1), txn(1, 2)]);
+        let role = Act::Role { role: leading(3), applied: zxid(1, 2) };
+        stage.act(&mut check, 0, role).expect("it has all");
+        stage.committed.extend([txn(1, 2)].iter());
+        starts(&mut stage, &mut check, 2).expect("nobody led epoch 2, and 3 committed the last");
+        starts(&mut stage, &mut check, 3).expect("it is committed behind the beginning of 3");
+        starts(&mut stage, &mut check, 4).expect_err("it is in front of 4");
     }
 
     #[test]
