@@ -2,12 +2,18 @@
 //! a leader that is established holds everything that has ever been committed, and that of whoever
 //! starts with a currentEpoch all that was committed before that epoch.
 
+use std::collections::BTreeMap;
+
 use super::{Act, Check, Note, WorldView};
+use crate::types::Epoch;
 use crate::zab::Role;
 
-/// Needs no memory.
+/// What each epoch began with.
 #[derive(Debug, Default)]
-pub struct LeaderCompleteness;
+pub struct LeaderCompleteness {
+    /// How many transactions had been committed when its leader was established.
+    began: BTreeMap<Epoch, usize>,
+}
 
 impl Check for LeaderCompleteness {
     fn name(&self) -> &'static str {
@@ -17,9 +23,10 @@ impl Check for LeaderCompleteness {
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
         let epoch = match note.act {
             Act::Role { role: Role::Leading { epoch }, .. } => epoch,
-            Act::Starts { .. } => return has_what_its_epoch_began_with(view, node, note),
+            Act::Starts { .. } => return self.has_what_its_epoch_began_with(view, node, note),
             _ => return Ok(()),
         };
+        self.began.entry(epoch).or_insert(view.committed.txns().len());
         let leader = &view.nodes[node];
         if leader.is_damaged {
             // What it has lost it had; `prefix` looks at what it serves.
@@ -39,23 +46,30 @@ impl Check for LeaderCompleteness {
     }
 }
 
-/// Who has a currentEpoch could lead with it: its disk holds all that was committed before.
-fn has_what_its_epoch_began_with(
-    view: &WorldView<'_>,
-    node: usize,
-    note: &Note,
-) -> Result<(), String> {
-    let (it, epoch) = (&view.nodes[node], note.durable.current);
-    if it.is_damaged {
-        return Ok(());
-    }
-    let mut before = view.committed.txns().iter().take_while(|txn| txn.zxid.epoch() < epoch);
-    match before.find(|txn| !it.durable.holds(txn)) {
-        Some(missed) => Err(format!(
-            "{} starts with currentEpoch {:#x}, and its disk, which ends at {}, has no {}",
-            it.sid.0, epoch.0, note.durable.last, missed.zxid
-        )),
-        None => Ok(()),
+impl LeaderCompleteness {
+    /// Who has a currentEpoch could lead with it: its disk holds all that was committed in earlier
+    /// epochs. What an earlier epoch has left behind may be committed by a later one only.
+    fn has_what_its_epoch_began_with(
+        &self,
+        view: &WorldView<'_>,
+        node: usize,
+        note: &Note,
+    ) -> Result<(), String> {
+        let (it, epoch) = (&view.nodes[node], note.durable.current);
+        if it.is_damaged {
+            return Ok(());
+        }
+        // Of an epoch that had no leader, nothing was committed before the next one began.
+        let txns = view.committed.txns();
+        let before = self.began.range(epoch..).map(|(_, count)| *count).min();
+        let mut before = txns.iter().take(before.unwrap_or(txns.len()));
+        match before.find(|txn| !it.durable.holds(txn)) {
+            Some(missed) => Err(format!(
+                "{} starts with currentEpoch {:#x}, and its disk, which ends at {}, has no {}",
+                it.sid.0, epoch.0, note.durable.last, missed.zxid
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -72,7 +86,7 @@ mod tests {
 
     fn leads(stage: &mut Stage) -> Result<(), String> {
         let role = Act::Role { role: leading(2), applied: zxid(1, 2) };
-        stage.act(&mut LeaderCompleteness, 0, role)
+        stage.act(&mut LeaderCompleteness::default(), 0, role)
     }
 
     #[test]
@@ -92,16 +106,37 @@ mod tests {
         leads(&mut stage).expect_err("2 is not on its disk, whatever it has applied");
     }
 
+    /// Server 1 has the first of epoch 1 only; the leader of epoch 3 has both.
+    fn starts(first: &[u32], then: &[u32], current: u32) -> Result<(), String> {
+        let (mut stage, mut check) = (Stage::new(), LeaderCompleteness::default());
+        stage.log(0, &[txn(1, 1)]);
+        stage.log(1, &[txn(1, 1), txn(1, 2)]);
+        let mut establish = |stage: &mut Stage, epochs: &[u32]| {
+            for epoch in epochs {
+                let role = Act::Role { role: leading(*epoch), applied: zxid(1, 2) };
+                stage.act(&mut check, 1, role).expect("it has both");
+            }
+        };
+        establish(&mut stage, first);
+        stage.committed.extend([txn(1, 1), txn(1, 2)].iter());
+        establish(&mut stage, then);
+        stage.nodes[0].durable.current = Epoch(current);
+        stage.act(&mut check, 0, Act::Starts { applied: zxid(1, 1) })
+    }
+
     #[test]
     fn an_epoch_on_disk_is_behind_its_history() {
-        let starts = |epoch| {
-            let mut stage = committed();
-            stage.log(0, &[txn(1, 1)]);
-            stage.nodes[0].durable.current = crate::types::Epoch(epoch);
-            stage.act(&mut LeaderCompleteness, 0, Act::Starts { applied: zxid(1, 1) })
-        };
-        starts(1).expect("it may lack the last of its epoch");
-        starts(2).expect_err("epoch 2 began behind 2 (ZOOKEEPER-4643)");
+        starts(&[1], &[], 1).expect("it may lack the last of its epoch");
+        starts(&[1], &[], 2).expect_err("epoch 2 began behind 2 (ZOOKEEPER-4643)");
+        starts(&[1], &[2], 2).expect_err("the same, and somebody else was its leader");
+        starts(&[1], &[3], 2).expect_err("epoch 2 would have begun behind 2");
+    }
+
+    #[test]
+    fn what_a_later_epoch_has_committed_may_be_missing() {
+        starts(&[1, 3], &[], 2).expect("2 was committed by the leader of epoch 3");
+        starts(&[1, 3], &[], 3).expect("the same");
+        starts(&[1, 3], &[], 4).expect_err("epoch 3 came before");
     }
 
     #[test]
