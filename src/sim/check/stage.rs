@@ -23,6 +23,7 @@ pub struct Stage {
 
 /// What a check sees of a server.
 pub struct Actor {
+    pub is_voter: bool,
     pub role: Role,
     pub durable: DurableState,
     pub is_damaged: bool,
@@ -40,6 +41,7 @@ impl Stage {
     pub fn new() -> Stage {
         let sids = 1..=3;
         let actor = |_| Actor {
+            is_voter: true,
             role: Role::Looking,
             durable: DurableState::default(),
             is_damaged: false,
@@ -98,7 +100,7 @@ impl Stage {
         let nodes: Vec<NodeView<'_>> = actors
             .map(|(at, actor)| NodeView {
                 sid: Sid(at as i64 + 1),
-                is_voter: true,
+                is_voter: actor.is_voter,
                 is_up: true,
                 role: actor.role,
                 durable: &actor.durable,
