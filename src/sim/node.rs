@@ -28,7 +28,7 @@ use crate::server::recover::recover;
 use crate::server::snapshots::SnapshotForm;
 use crate::server::start::{auth_rules, resolve};
 use crate::storage::{BodyReader, Compression, Dirs, LogRange};
-use crate::types::{Sid, Zxid};
+use crate::types::{LoggedTxn, Sid, Zxid};
 use crate::zab::{LinkId, Membership, Role};
 
 /// A server.
@@ -41,6 +41,8 @@ pub struct Node {
     pub role: Role,
     /// Bits of its disk have been flipped.
     pub is_damaged: bool,
+    /// What has gone into its replica since it served last.
+    pub unserved: Vec<LoggedTxn>,
     /// The number of its process, or of the next one.
     pub life_number: u64,
     pub life: Option<Life>,
@@ -219,6 +221,7 @@ impl Node {
             durable: DurableState::default(),
             role: Role::Looking,
             is_damaged: false,
+            unserved: Vec::new(),
             life_number: 0,
             life: None,
             paused_until_ns: 0,

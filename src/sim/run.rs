@@ -152,7 +152,8 @@ impl World {
             let node = rng.below(self.nodes.len());
             let left: BTreeSet<Sid> =
                 core.iter().filter(|it| **it != node).map(|it| self.nodes[*it].sid).collect();
-            if self.membership.is_quorum(&left) && rng.below(100) < self.shape.away_percent {
+            let is_enough = self.membership.is_quorum(&left) && self.has_masters(&left);
+            if is_enough && rng.below(100) < self.shape.away_percent {
                 core.remove(&node);
             }
         }
@@ -171,6 +172,14 @@ impl World {
             }
         }
         away
+    }
+
+    /// Whether observers find somebody to learn from: leaders that may have followers take none.
+    fn has_masters(&self, left: &BTreeSet<Sid>) -> bool {
+        let needs_follower = self.shape.observer_masters && self.shape.observers > 0;
+        let is_left = |sid: &&Sid| left.contains(sid);
+        let voters = self.membership.voters.iter().filter(is_left).count();
+        !needs_follower || self.shape.voters == 1 || voters > 1
     }
 
     /// Everybody is back.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use jute::quorum::PacketType;
 
 use super::check::{
-    self, Act, Check, Committed, Lived, NodeView, Note, Queues, Violation, WorldView,
+    self, Act, Check, Committed, Lived, NodeView, Note, Queues, Said, Violation, WorldView,
 };
 use super::client::{Client, Wish};
 use super::durable::fold;
@@ -441,10 +441,16 @@ impl World {
             Act::Applies(txns) if check::serves(self.nodes[node].role) => {
                 self.committed.extend(txns.iter());
             }
+            Act::Applies(txns) => self.nodes[node].unserved.extend(txns.iter().cloned()),
             Act::Role { role, applied } if check::serves(*role) => {
                 let history = history_of(&self.nodes, node, self.committed.last(), *applied);
                 self.committed.extend(history.iter());
                 self.is_obscure |= applied.counter() != 0 && self.committed.last() < *applied;
+                self.nodes[node].unserved.clear();
+            }
+            Act::Starts { .. } | Act::Ends => self.nodes[node].unserved.clear(),
+            Act::Hears { packets, .. } if packets.iter().any(takes_back) => {
+                self.nodes[node].unserved.clear();
             }
             _ => {}
         }
@@ -557,9 +563,14 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "without a word".to_owned())
 }
 
+/// Whether a learner gives up for this what it has in memory.
+fn takes_back(packet: &Said) -> bool {
+    matches!(packet.kind, Some(PacketType::Trunc | PacketType::Snap))
+}
+
 /// What a server that begins to serve has behind `last`, up to `applied`. What it has behind its
 /// snapshot only, or in a damaged log, is read from logs of others: who has a transaction in its
-/// log has the same in front of it.
+/// log has the same in front of it. What went into its replica since it served last is known.
 fn history_of(nodes: &[Node], node: usize, last: Zxid, applied: Zxid) -> Vec<LoggedTxn> {
     let own = &nodes[node].durable;
     let mut history = BTreeMap::new();
@@ -575,6 +586,7 @@ fn history_of(nodes: &[Node], node: usize, last: Zxid, applied: Zxid) -> Vec<Log
         }
     }
     add(&own.records, applied);
+    add(&nodes[node].unserved, applied);
     history.into_values().collect()
 }
 
@@ -614,5 +626,53 @@ fn queues_of(node: &Node) -> Queues {
         proposed: life.driver.peer.zab().map_or(0, |zab| zab.outstanding()),
         reply_bytes: reply_bytes.max().unwrap_or(0),
         link_bytes: link_bytes.max().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Epoch;
+    use crate::zab::LearnerKind;
+
+    fn txn(epoch: u32, counter: u32) -> LoggedTxn {
+        LoggedTxn { zxid: Zxid::new(Epoch(epoch), counter), bytes: Bytes::new() }
+    }
+
+    fn does(world: &mut World, acts: Vec<Act>) {
+        for act in acts {
+            world.heed(0, Note { act, durable: Default::default() });
+        }
+    }
+
+    #[test]
+    fn what_a_new_leader_has_in_memory_only_is_agreed_upon() {
+        let mut world = World::new(1, Shape::draw(1), Vec::new());
+        let role = Role::Leading { epoch: Epoch(2) };
+        let applied = Zxid::new(Epoch(1), 2);
+        does(&mut world, vec![Act::Applies(vec![txn(1, 1), txn(1, 2)])]);
+        assert!(world.committed.txns().is_empty(), "it serves nobody");
+        does(&mut world, vec![Act::Role { role, applied }]);
+        assert_eq!(world.committed.txns(), [txn(1, 1), txn(1, 2)]);
+        assert!(!world.is_obscure);
+    }
+
+    #[test]
+    fn what_a_learner_has_given_up_is_not() {
+        let mut world = World::new(1, Shape::draw(1), Vec::new());
+        let (leader, epoch, kind) = (Sid(2), Epoch(2), LearnerKind::Follower);
+        let trunc =
+            Said { kind: Some(PacketType::Trunc), zxid: Zxid::new(Epoch(1), 0), data: None };
+        let role = Role::Learning { leader, epoch, kind };
+        does(
+            &mut world,
+            vec![
+                Act::Applies(vec![txn(1, 1)]),
+                Act::Hears { from: leader, link: LinkId(1), dialled: true, packets: vec![trunc] },
+                Act::Applies(vec![txn(2, 1)]),
+                Act::Role { role, applied: Zxid::new(Epoch(2), 1) },
+            ],
+        );
+        assert_eq!(world.committed.txns(), [txn(2, 1)]);
     }
 }

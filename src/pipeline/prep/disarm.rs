@@ -26,7 +26,11 @@ pub fn disarm(op: OpCode, body: &[u8]) -> Option<Vec<u8>> {
         }
         OpCode::CreateTtl => {
             let mut request = CreateTtlRequest::from_bytes(body).ok()?;
-            disarm_ttl(&mut request).then(|| request.to_bytes())
+            let has_no_life = Mode::from_flags(request.flags).is_some_and(|mode| !mode.is_ttl());
+            if has_no_life {
+                request.path = Some(Cow::Borrowed(""));
+            }
+            (has_no_life || take_path(&mut request.path)).then(|| request.to_bytes())
         }
         OpCode::Multi => {
             let mut multi = MultiRequest::from_bytes(body).ok()?;
@@ -48,23 +52,17 @@ fn path_of(body: &[u8]) -> Option<&[u8]> {
 
 fn disarm_part(op: &mut MultiOp<'_>) -> bool {
     match op {
-        MultiOp::Create(_, request) => {
-            let is_bad = request.path.as_deref().is_some_and(is_reserved);
-            if is_bad {
-                request.path = Some(Cow::Borrowed(""));
-            }
-            is_bad
-        }
-        MultiOp::CreateTtl(request) => disarm_ttl(request),
+        MultiOp::Create(_, request) => take_path(&mut request.path),
+        // In a multi its flags alone count, and the ttl of those that have none means nothing.
+        MultiOp::CreateTtl(request) => take_path(&mut request.path),
         _ => false,
     }
 }
 
-fn disarm_ttl(request: &mut CreateTtlRequest<'_>) -> bool {
-    let lives_on = Mode::from_flags(request.flags).is_some_and(|mode| !mode.is_ttl());
-    let is_bad = lives_on || request.path.as_deref().is_some_and(is_reserved);
+fn take_path(path: &mut Option<Cow<'_, str>>) -> bool {
+    let is_bad = path.as_deref().is_some_and(is_reserved);
     if is_bad {
-        request.path = Some(Cow::Borrowed(""));
+        *path = Some(Cow::Borrowed(""));
     }
     is_bad
 }
@@ -103,13 +101,14 @@ mod tests {
     #[test]
     fn a_multi_keeps_its_other_parts() {
         let good = MultiOp::Create(OpCode::Create, create("/a"));
-        let parts = |path, ttl_path| {
+        let parts = |path| {
             let create = MultiOp::Create(OpCode::Create2, create(path));
-            let ttl = MultiOp::CreateTtl(create_ttl(ttl_path, 0));
-            MultiRequest { ops: vec![good.clone(), create, ttl] }
+            let ttl = MultiOp::CreateTtl(create_ttl(path, 5));
+            let plain = MultiOp::CreateTtl(create_ttl("/b", 0));
+            MultiRequest { ops: vec![good.clone(), create, ttl, plain] }
         };
-        let body = disarm(OpCode::Multi, &parts(QUOTA_OF_ALL, "/b").to_bytes()).expect("both");
-        assert_eq!(MultiRequest::from_bytes(&body), Ok(parts("", "")));
+        let body = disarm(OpCode::Multi, &parts(QUOTA_OF_ALL).to_bytes()).expect("both");
+        assert_eq!(MultiRequest::from_bytes(&body), Ok(parts("")));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! epochs that anybody ever delivers before it broadcasts anything of its own.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use jute::quorum::PacketType;
 
@@ -52,6 +53,10 @@ impl Check for PrimaryOrder {
             }
             (Act::Applies(txns), _) => {
                 for txn in txns {
+                    if role == (Role::Leading { epoch: txn.zxid.epoch() }) {
+                        let told = self.keeps(node, txn.zxid);
+                        told.map_err(|what| format!("{sid} {what}"))?;
+                    }
                     let before = self.applied.insert(node, txn.zxid).unwrap_or(Zxid::ZERO);
                     if serves(role) {
                         let told = self.delivers(before, txn.zxid);
@@ -67,22 +72,46 @@ impl Check for PrimaryOrder {
 
 impl PrimaryOrder {
     fn broadcasts(&mut self, node: usize, epoch: Epoch, zxid: Zxid) -> Result<(), String> {
-        let began = self.applied.get(&node).copied().unwrap_or(Zxid::ZERO);
-        let missed = self.delivered.range(..epoch).map(|(_, last)| *last).max();
-        let is_new = !self.epochs.contains_key(&epoch);
-        let broadcast = self
-            .epochs
-            .entry(epoch)
-            .or_insert_with(|| Broadcast { began, before: BTreeMap::new() });
-        if broadcast.before.contains_key(&zxid) {
+        self.begins(node, epoch, zxid)?;
+        let before = &mut self.epochs.get_mut(&epoch).expect("it has begun").before;
+        if before.contains_key(&zxid) {
             return Ok(());
         }
-        let last = broadcast.before.last_key_value().map(|(last, _)| *last);
-        if last.is_some_and(|last| last > zxid) {
-            return Err(format!("broadcasts {zxid} behind {}", last.unwrap_or(zxid)));
+        let last = before.last_key_value().map(|(last, _)| *last);
+        if let Some(last) = last.filter(|last| *last > zxid) {
+            return Err(format!("broadcasts {zxid} behind {last}"));
         }
-        broadcast.before.insert(zxid, last);
-        match missed.filter(|missed| is_new && *missed > began) {
+        before.insert(zxid, last);
+        Ok(())
+    }
+
+    /// A leader is one of those to whom it broadcasts. When nobody else is there and it is a
+    /// quorum alone, this is heard of when it delivers, which may be behind later broadcasts.
+    fn keeps(&mut self, node: usize, zxid: Zxid) -> Result<(), String> {
+        let epoch = zxid.epoch();
+        self.begins(node, epoch, zxid)?;
+        let before = &mut self.epochs.get_mut(&epoch).expect("it has begun").before;
+        if before.contains_key(&zxid) {
+            return Ok(());
+        }
+        let last = before.range(..zxid).next_back().map(|(last, _)| *last);
+        before.insert(zxid, last);
+        let next = before.range_mut((Bound::Excluded(zxid), Bound::Unbounded)).next();
+        if let Some((_, last)) = next {
+            *last = Some(zxid);
+        }
+        Ok(())
+    }
+
+    /// Before its first one a leader must have delivered what anybody has of earlier epochs.
+    fn begins(&mut self, node: usize, epoch: Epoch, zxid: Zxid) -> Result<(), String> {
+        if self.epochs.contains_key(&epoch) {
+            return Ok(());
+        }
+        let began = self.applied.get(&node).copied().unwrap_or(Zxid::ZERO);
+        self.epochs.insert(epoch, Broadcast { began, before: BTreeMap::new() });
+        let missed = self.delivered.range(..epoch).map(|(_, last)| *last).max();
+        match missed.filter(|missed| *missed > began) {
             Some(missed) => {
                 Err(format!("broadcasts {zxid}, has delivered {began}, but {missed} was delivered"))
             }
@@ -151,6 +180,18 @@ mod tests {
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 1), txn(1, 2)])).expect("in order");
         let (mut stage, mut check) = broadcast();
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 2)])).expect_err("1 comes before");
+    }
+
+    #[test]
+    fn a_leader_may_be_all_that_hears_it() {
+        let (mut stage, mut check) = (Stage::new(), PrimaryOrder::default());
+        take(&mut stage, &mut check, 0, leading(1), Zxid::ZERO);
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 1)])).expect("a quorum alone");
+        // Somebody comes, and has 2 out of the leader's files before the leader delivers it.
+        proposes(&mut stage, &mut check, 0, 1, 3).expect("the first that is seen");
+        stage.act(&mut check, 0, Act::Applies(vec![txn(1, 2), txn(1, 3)])).expect("in order");
+        take(&mut stage, &mut check, 1, learning(1), zxid(1, 1));
+        stage.act(&mut check, 1, Act::Applies(vec![txn(1, 3)])).expect_err("2 comes before");
     }
 
     #[test]

@@ -546,6 +546,30 @@ op 2 10 310 children /counter 0 = 320 0xd 0 children { n-0 n-1 }
 op 1 9 330 sync / = 340 0xd 0 path /
 ";
 
+/// A connection that asks for its watches again, and loses it behind these events.
+fn cut_off_behind(events: &[(i32, &str)]) -> Report {
+    let asks = "setwatches 0x100000001 { data /a exist /b child /c }";
+    let mut text = "connected 1 1 0x10000 1 1000 0x100000001\n".to_owned();
+    for (kind, path) in events {
+        text.push_str(&format!("event 1 3 -1 {kind} {path}\n"));
+    }
+    text.push_str(&format!("op 1 -8 2 {asks} = unknown\nclosed 1 4\n"));
+    judge(&[], &History::parse(&text).expect("it is one"), Rules::default())
+}
+
+#[test]
+fn events_of_a_set_watches_whose_reply_was_lost_are_accepted() {
+    let (created, deleted, changed, children) = (1, 2, 3, 4);
+    for events in [&[(changed, "/a"), (created, "/b"), (children, "/c")][..], &[(deleted, "/c")]] {
+        assert_eq!(cut_off_behind(events).violations, []);
+    }
+    for events in [&[(created, "/a")][..], &[(changed, "/b")], &[(changed, "/a"), (deleted, "/a")]]
+    {
+        let report = cut_off_behind(events);
+        assert!(report.violations.iter().any(|v| v.broken == Broken::WatchUncaused), "{events:?}");
+    }
+}
+
 #[test]
 fn the_workloads_are_found_by_their_paths() {
     let text = &WORKLOADS.replace("STAT", "1,2,0,0,1,0,0,0,1,0,1");
