@@ -120,19 +120,13 @@ impl Primary {
         self.own_write(view, session, OpCode::CreateSession, &[], timeout_ms);
     }
 
-    /// A learner asks whether a client of its may take its session up again (REVALIDATE). A
-    /// connection that the client had here is closed behind what it has asked for; Apache's leader
-    /// closes it as soon as anything comes over it, a read or a ping, too (`PrepRequestProcessor`).
+    /// A learner asks whether a client of its may take its session up again (REVALIDATE).
     pub fn revalidate(&mut self, now: Now, session: SessionId, timeout_ms: i32, sid: Sid) -> bool {
-        let Some(slot) = self.sessions.resume(session, timeout_ms, now.mono_ms) else {
-            return false;
-        };
-        if let Some(conn) = slot.conn() {
-            slot.detach(conn);
-            self.batch.push(None, OpCode::CreateSession, Outcome::Left { conn });
+        let alive = self.sessions.resume(session, timeout_ms, now.mono_ms).is_some();
+        if alive {
+            self.own(session, Owner::Learner(sid));
         }
-        self.own(session, Owner::Learner(sid));
-        true
+        alive
     }
 
     /// A learner has heard of a session.

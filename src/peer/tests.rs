@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, SessionTimeout};
+use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType};
 use jute::{Encode, OpCode};
 
 use super::{Input, Output, Peer, PeerOptions, ReaperOptions};
 use crate::auth::Auth;
-use crate::pipeline::{self, Ask, Origin, Outcome, PrepOptions, Request};
+use crate::pipeline::{self, Ask, PrepOptions, Request};
 use crate::tree::{Replica, TreeOptions};
-use crate::types::{ConnId, Epoch, Now, SessionId, Sid, Zxid};
+use crate::types::{Epoch, Now, SessionId, Sid, Zxid};
 use crate::zab::{
     Event, LinkId, Membership, Packet, QuorumRule, Quorums, Role, Start, Token, Zab, ZabOptions,
 };
@@ -25,8 +25,6 @@ struct Leader {
     now: Now,
     issued: Token,
     applied: Vec<Zxid>,
-    /// Connections that their clients have left for another server.
-    left: Vec<ConnId>,
     roles: Vec<Role>,
 }
 
@@ -46,7 +44,6 @@ impl Leader {
             now: Now { mono_ms: 0, wall_ms: 1 },
             issued: Token(0),
             applied: Vec::new(),
-            left: Vec::new(),
             roles: Vec::new(),
         };
         leader.tell(Event::LinkOpened { link: FOLLOWER });
@@ -89,10 +86,6 @@ impl Leader {
                 Output::Persist { upto, .. } => self.issued = upto,
                 Output::Commit { batch } => {
                     self.applied.extend(batch.records().map(|(zxid, _)| zxid));
-                    self.left.extend(batch.entries.iter().filter_map(|e| match e.outcome {
-                        Outcome::Left { conn } => Some(conn),
-                        _ => None,
-                    }));
                     pipeline::commit(&mut self.replica, &batch, 1, &mut |_, _| {});
                     let zxid = self.replica.last_zxid();
                     self.peer.handle(self.now, &self.replica, Input::Applied { zxid });
@@ -167,32 +160,4 @@ fn a_leader_that_goes_in_the_middle_of_a_batch_has_no_hole_behind_that() {
         leader.tell(Event::Timeout);
     }
     assert_eq!(leader.applied, [first, second], "what is in its log is its history");
-}
-
-/// Apache's leader closes such a connection at its client's next word.
-#[test]
-fn a_client_that_has_gone_to_a_follower_is_let_go_behind_what_it_has_asked_for() {
-    let mut leader = Leader::with_a_follower();
-    let (session, conn) = (SessionId(9), ConnId(4));
-    let request = Request {
-        session,
-        cxid: 0,
-        origin: Some(Origin { conn, xid: 0, received_ms: 0, large_bytes: 0 }),
-        op: OpCode::CreateSession,
-        body: Bytes::new(),
-        identities: Arc::from([]),
-        is_local: false,
-        session_timeout_ms: 10_000,
-    };
-    leader.peer.handle(leader.now, &leader.replica, Input::Ask(Ask::Write(request)));
-    leader.work();
-    let asked = SessionTimeout { session_id: session.0, timeout_ms: 10_000 };
-    leader.hear(PacketType::Revalidate, Zxid(-1), Some(asked.to_bytes()));
-    assert_eq!((&leader.applied[..], &leader.left[..]), (&[][..], &[][..]));
-    leader.persisted();
-    leader.hear(PacketType::Ack, Zxid::new(EPOCH, 1), None);
-    assert_eq!((&leader.applied[..], &leader.left[..]), (&[Zxid::new(EPOCH, 1)][..], &[conn][..]));
-    // It has nothing more to leave here.
-    leader.hear(PacketType::Revalidate, Zxid(-1), Some(asked.to_bytes()));
-    assert_eq!(leader.left, [conn]);
 }

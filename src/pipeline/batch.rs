@@ -42,8 +42,6 @@ pub enum Outcome {
     Resumed { slot: Arc<SessionSlot>, conn: ConnId, timeout_ms: i32, replaces: Option<ConnId> },
     /// The session to resume is unknown or closing.
     NotResumed { conn: ConnId },
-    /// The session's client has come back at another server: this connection is its former one.
-    Left { conn: ConnId },
 }
 
 /// What a transaction does to its session's connection, once applied.

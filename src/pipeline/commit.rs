@@ -140,7 +140,6 @@ impl Run {
                 self.push(*conn, Effect::Opened { slot, timeout_ms: *timeout_ms, new: None });
             }
             Outcome::NotResumed { conn } => self.push(*conn, Effect::Refused),
-            Outcome::Left { conn } => self.push(*conn, Effect::Close),
         }
     }
 
