@@ -18,8 +18,8 @@ const ROUNDS_DEFAULT: usize = 1_000;
 /// the widest is a multi's shortest operation, of 14 bytes. It is 19 of the 20 just behind a
 /// growth.
 const DECODED_PER_BYTE_MAX: usize = 20;
-/// A fuzz body holds a record twice, and its encoded forms.
-const BODY_PER_BYTE_MAX: usize = 2 * DECODED_PER_BYTE_MAX;
+/// A fuzz body holds a record three times, and its encoded forms.
+const BODY_PER_BYTE_MAX: usize = 3 * DECODED_PER_BYTE_MAX + 4;
 /// The same of replies, which clients decode: a multi's shortest result has nine bytes only.
 const REPLY_PER_BYTE_MAX: usize = 128;
 /// What a body may hold whatever its input.
