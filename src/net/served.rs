@@ -39,6 +39,7 @@ impl ServingDesk {
     /// Sees to what the pipeline has left for the worker.
     pub fn turn(&self) {
         self.worker.turn();
+        self.worker.hand_over();
     }
 
     /// Closes connections that have said nothing for too long.
@@ -58,7 +59,10 @@ impl Served {
         let mut cx = Context::from_waker(Waker::noop());
         while !self.conn.state.borrow().is_finished() {
             match self.conn.poll_event(&mut cx) {
-                Poll::Ready(event) => self.worker.happen(&self.conn, event),
+                Poll::Ready(event) => {
+                    self.worker.happen(&self.conn, event);
+                    self.worker.hand_over();
+                }
                 Poll::Pending => return true,
             }
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::listener;
@@ -23,7 +24,14 @@ pub trait ClientSocket {
 
 impl ClientSocket for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        TcpStream::try_read(self, into)
+        let n = TcpStream::try_read(self, into)?;
+        if n < into.len() {
+            // There is no more now, which a second call would only be told by the kernel. What
+            // comes later makes it readable again, and the end of the stream stays readable.
+            let nothing_left = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+            let _ = self.try_io(Interest::READABLE, nothing_left);
+        }
+        Ok(n)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::task::LocalSet;
 use tokio::time::{interval_at, MissedTickBehavior};
 
@@ -36,6 +37,8 @@ pub(super) struct Worker {
     pub index: usize,
     pub watches: RefCell<WatchTable>,
     pub asks: RefCell<Vec<Ask>>,
+    /// Asks wait to be handed over.
+    asked: Notify,
     pub tally: RefCell<Tally>,
     pub in_pipeline: InPipeline,
     /// What the server is, as far as this worker has heard.
@@ -72,6 +75,7 @@ impl Worker {
             index,
             watches: RefCell::new(WatchTable::new(hash_seed)),
             asks: RefCell::new(Vec::new()),
+            asked: Notify::new(),
             tally: RefCell::default(),
             in_pipeline: InPipeline::default(),
             serving: Cell::default(),
@@ -92,6 +96,8 @@ impl Worker {
         while !self.shared.is_hanging_up() {
             tokio::select! {
                 () = self.shared.inboxes[self.index].wake.notified() => self.turn(),
+                // Polled in front of the connections' tasks: behind all that were ready at once.
+                () = self.asked.notified() => self.hand_over(),
                 _ = sweep.tick() => self.sweep(),
                 _ = ticks.tick(), if self.index == 0 => {
                     local_sessions::expire(&self.shared, (self.shared.clock)().mono_ms);
@@ -99,6 +105,7 @@ impl Worker {
             }
         }
         self.turn();
+        self.hand_over();
         for conn in self.conns.borrow().values() {
             conn.flush();
         }
@@ -126,11 +133,19 @@ impl Worker {
         self.after_turn();
     }
 
-    /// Hands over what was asked and what was counted, and writes what was answered: before
-    /// anybody has his answer it counts.
+    /// Hands over what was asked. Once for all connections that had something to say at the same
+    /// time: the pipeline syncs the disk once for what it is given at once.
+    pub(super) fn hand_over(&self) {
+        self.shared.asks.push(&mut self.asks.borrow_mut(), self.term.get());
+    }
+
+    /// Hands over what was counted and writes what was answered: before anybody has his answer it
+    /// counts. What was asked follows when the other connections have been seen to.
     pub(super) fn after_turn(&self) {
         self.tally.borrow_mut().flush(&self.shared.metrics, &self.shared.stats);
-        self.shared.asks.push(&mut self.asks.borrow_mut(), self.term.get());
+        if !self.asks.borrow().is_empty() {
+            self.asked.notify_one();
+        }
         let mut dirty = self.dirty.take();
         for conn in dirty.drain(..) {
             conn.dirty.set(false);

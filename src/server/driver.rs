@@ -22,8 +22,11 @@ use crate::zab::{self, Event, Role, Zab};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
-/// How far the watermark may fall behind the log under load, ms. An idle log publishes at once.
+/// How far the watermark may fall behind the log under load, ms.
 const WATERMARK_MS: i64 = 100;
+/// How soon the watermark follows a log that has become quiet, ms: a client that writes again as
+/// soon as it has its answer does not wait for it.
+const WATERMARK_QUIET_MS: i64 = 3;
 
 /// Why the pipeline can't go on: what is on the disk is not to be trusted any more.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,8 @@ pub struct Driver<P: Platform> {
     pub batch_max: usize,
     /// When the watermark was written last, monotonic ms.
     pub published_ms: i64,
+    /// When the log was synced last, monotonic ms.
+    pub synced_ms: i64,
     pub(super) count: Count,
     /// What only a member of an ensemble has.
     pub member: Option<Member<P::Ports>>,
@@ -93,6 +98,7 @@ impl<P: Platform> Driver<P> {
             snapshots,
             sessions,
             published_ms: now.mono_ms,
+            synced_ms: now.mono_ms,
             fsync_warning_ms: options.fsync_warning_ms,
             batch_max: options.batch_max,
             member: None,
@@ -228,6 +234,7 @@ impl<P: Platform> Driver<P> {
                 outcome?;
             }
             let synced = P::now();
+            self.synced_ms = synced.mono_ms;
             self.leave_if_disk_hung();
             self.warn_of_slow_disk(synced.mono_ms - syncing.mono_ms);
             self.count.synced(txns, [began, syncing, synced]);
@@ -315,19 +322,25 @@ impl<P: Platform> Driver<P> {
     /// tail. Never on the way of an answer: those of this turn are out.
     fn publish_watermark(&mut self) -> Result<(), DriverError> {
         let now_ms = P::now().mono_ms;
-        let due = self.shared.asks.is_empty() || now_ms - self.published_ms >= WATERMARK_MS;
-        if due && self.log.is_publish_due() {
+        if self.watermark_due_ms().is_some_and(|due_ms| now_ms >= due_ms) {
             self.log.publish_synced()?;
             self.published_ms = now_ms;
         }
         Ok(())
     }
 
+    /// When the watermark is to be written; `None`: it says all there is.
+    fn watermark_due_ms(&self) -> Option<i64> {
+        let due_ms = (self.synced_ms + WATERMARK_QUIET_MS).min(self.published_ms + WATERMARK_MS);
+        self.log.is_publish_due().then_some(due_ms)
+    }
+
     /// How long there is nothing to do unless something comes.
     pub fn patience(&self) -> Duration {
         let now = P::now().mono_ms;
         let oracle = self.member.as_ref().and_then(|member| member.oracle.as_ref());
-        let at = [self.peer.poll_timeout(), oracle.map(|oracle| oracle.due_ms())];
+        let oracle = oracle.map(|oracle| oracle.due_ms());
+        let at = [self.peer.poll_timeout(), oracle, self.watermark_due_ms()];
         let at = at.into_iter().flatten().min().unwrap_or(i64::MAX).min(now + IDLE_MS);
         Duration::from_millis((at - now).max(0) as u64)
     }
