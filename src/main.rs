@@ -6,6 +6,13 @@ use clap::{Parser, Subcommand};
 use oxkeeper::server;
 use oxkeeper::tools::bench;
 
+/// A request's memory is taken by a worker and let go by the pipeline, a reply's the other way
+/// round. The C library's allocator has a create cost the pipeline nearly twice the time, since it
+/// keeps putting freed pieces together again (docs/BENCHMARKS.md).
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A ZooKeeper server: Apache's protocols and files, without the pauses.
 #[derive(Parser)]
 #[command(version)]
