@@ -293,12 +293,22 @@ impl Writer {
     pub fn string(&mut self, v: Option<&str>) {
         match v {
             None => self.i32(-1),
+            Some(s) if s.is_ascii() => self.buffer(Some(s.as_bytes())),
             Some(s) => {
                 let at = self.bytes.len();
                 self.i32(0);
                 encode_text(s, &mut self.bytes);
                 self.patch_length(at);
             }
+        }
+    }
+
+    /// A string that is at hand as its UTF-8: no time goes into proving that ASCII is a string.
+    pub fn utf8(&mut self, v: &[u8]) {
+        if v.is_ascii() {
+            self.buffer(Some(v));
+        } else {
+            self.string(Some(&decode_text(v)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sockets: bound, accepted, set up and hung up.
 
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -80,15 +80,14 @@ pub(super) fn adopt(stream: std::net::TcpStream, keep_alive: bool) -> io::Result
     TcpStream::from_std(stream)
 }
 
-/// Says goodbye so that what was written last still arrives: a socket closed over unread input
-/// would reset the connection instead.
+/// Takes what is unread off a socket that is about to be closed: closed over unread input it would
+/// reset the connection, and what was written last might not arrive. Asks the kernel and not the
+/// runtime, which hears of new input only between two turns.
 pub(super) fn hang_up(stream: &TcpStream) {
     let socket = SockRef::from(stream);
-    // Either may fail when the peer was faster; the socket is closed all the same.
-    let _ = socket.shutdown(Shutdown::Write);
     let mut sink = [0u8; 4096];
     let mut discarded = 0;
-    while let Ok(n) = stream.try_read(&mut sink) {
+    while let Ok(n) = (&*socket).read(&mut sink) {
         discarded += n;
         if n == 0 || discarded > DISCARD_BYTES_MAX {
             break;

@@ -458,9 +458,18 @@ impl<'a> NodeRef<'a> {
     /// Names of the children, in the order of their creation. Clients must not rely on any order,
     /// but those that do by accident get on with this one.
     pub fn children(&self) -> impl Iterator<Item = &'a str> + 'a {
+        self.each_child().map(Znode::name)
+    }
+
+    /// Their names as UTF-8, in the same order.
+    pub fn children_bytes(&self) -> impl Iterator<Item = &'a [u8]> + 'a {
+        self.each_child().map(Znode::name_bytes)
+    }
+
+    fn each_child(&self) -> impl Iterator<Item = &'a Znode> + 'a {
         let arena = &self.replica.arena;
         let next = move |id: &NodeId| arena[*id].next_sibling.some();
-        std::iter::successors(self.node.first_child.some(), next).map(move |id| arena[id].name())
+        std::iter::successors(self.node.first_child.some(), next).map(move |id| &arena[id])
     }
 
     /// How many children there are.

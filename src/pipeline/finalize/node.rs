@@ -165,8 +165,8 @@ fn sub_read(cx: &mut ReadContext<'_>, op: &MultiOp<'_>, out: &mut Writer) -> Res
 fn names(node: &NodeRef<'_>, out: &mut Writer) -> usize {
     out.i32(node.child_count() as i32);
     let mut bytes = 0;
-    for name in node.children() {
-        out.string(Some(name));
+    for name in node.children_bytes() {
+        out.utf8(name);
         bytes += name.len();
     }
     bytes
