@@ -140,7 +140,8 @@ def offers(ensemble, lasts):
 
 def throttled(ensemble, lasts):
     """The running leader gives snapshots to so many observers at a time and no more; a voter gets
-    one nevertheless, and another observer when there is room again."""
+    one nevertheless, and so does a follower that nobody knows; another observer when there is room
+    again."""
     leader, learners = ensemble[1], []
     # Who claims to be at the beginning of an epoch to come gets nothing but a snapshot.
     leads = (lasts[-1] >> 32) + 1
@@ -161,6 +162,7 @@ def throttled(ensemble, lasts):
         assert all(given), f"{leader.name} gives {given.index(None)} snapshots at a time"
         assert ask() is None, f"{leader.name} gives more than {SNAPS_MAX} snapshots"
         assert ask("FOLLOWERINFO", 2), f"{leader.name} turns a voter away"
+        assert ask("FOLLOWERINFO"), f"{leader.name} turns a follower without a vote away"
         for learner, new_leader in zip(learners[:3], given):
             learner.acknowledge(new_leader)
         ensemble.wait(lambda: ask(), "a snapshot when there is room", PATIENCE_S)
