@@ -95,12 +95,11 @@ def history(ensemble):
 
 def positions(lasts, leads):
     """(zxid, epoch) of learners that stand anywhere in that history, or beside it; `leads` is the
-    epoch of whoever leads. Left out are two that need no snapshot of one of the leaders: 0, to whom
-    ours tells all that its log has, if that begins there, and Apache's, which takes the beginning
-    of its epoch for its last transaction, a learner that says the same."""
+    epoch of whoever leads. Left out is one: Apache's leader takes the beginning of its epoch for
+    its last transaction, and gives no snapshot to a learner that says the same."""
     newest = lasts[-1]
     kept = lasts[1] - (500 - (newest & 0xffffffff)) + 1
-    zxids = [newest - 1, newest, newest + 1, newest + 1000]
+    zxids = [0, newest - 1, newest, newest + 1, newest + 1000]
     zxids += [kept + offset for offset in (-2, -1, 0, 1)]
     for last in lasts:
         start = last >> 32 << 32
