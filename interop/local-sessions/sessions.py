@@ -3,9 +3,9 @@
 import time
 
 from client import Side
-from wire import EPHEMERAL, SEQUENTIAL, add_watch, check, create, create2
+from wire import EPHEMERAL, SEQUENTIAL, add_watch, auth, check, close_session, create, create2
 from wire import create_container, delete, exists, get_children2, get_data, get_ephemerals, multi
-from wire import ping, set_data, sync
+from wire import ping, set_data, set_watches, sync, who_am_i
 
 # A member that is busy may take so long to end a session whose time is over.
 EXPIRY_S = 60.0
@@ -168,6 +168,42 @@ def moving_when_everybody_knows(side):
     other.call(set_data(side.path("e"), b"still there"))
 
 
+def staying_behind(side):
+    """What is still answered on a connection that its session has left.
+
+    By a leader: auth and the end of the session; anything else ends the connection. By another
+    member: whatever its leader need not judge."""
+    if not side.upgrading:
+        return
+    requests = (ping(), exists(side.path("e")), get_data(side.path("e")), who_am_i(), sync("/"),
+                set_watches(0, data=[side.path("e")]), get_ephemerals("/"), close_session())
+    owner = side.connect()
+    owner.call(create(side.path()))
+    for number, request in enumerate(requests):
+        side.note(request.op)
+        one = side.connect()
+        one.call(create(side.path("e"), flags=EPHEMERAL))
+        side.follow(one.last_zxid)
+        other = side.elsewhere(lambda one=one: side.resume(one))
+        other.call(set_data(side.path("e"), b"moved"))
+        side.follow(other.last_zxid)
+        # A server may tell a session's requests by their xids.
+        one.xid = 100
+        one.call(auth("digest", b"one:%d" % number))
+        if request.op == "closeSession":
+            one.raw(one.encode(request))
+            one.until_closed()
+            other.until_closed()
+        else:
+            one.call(request)
+            one.call(ping())
+            other.call(set_data(side.path("e"), b"still there"))
+            other.close_session()
+        one.drop()
+        side.follow(max(one.last_zxid, other.last_zxid))
+        owner.call(exists(side.path("e")))
+
+
 def expiry(side):
     """A silent session is ended: by its member, or by the leader if everybody knows it."""
     watcher = side.connect()
@@ -210,6 +246,6 @@ def restart(side):
 
 TESTS = (
     life, ephemerals, failed_ephemeral, pipelined, ephemeral_in_a_multi, coming_back,
-    moving_when_everybody_knows, expiry,
+    moving_when_everybody_knows, staying_behind, expiry,
 )
 RESTARTS = (restart,)

@@ -95,12 +95,11 @@ def history(ensemble):
 
 def positions(lasts, leads):
     """(zxid, epoch) of learners that stand anywhere in that history, or beside it; `leads` is the
-    epoch of whoever leads. Left out are two that need no snapshot of one of the leaders: 0, to whom
-    ours tells all that its log has, if that begins there, and Apache's, which takes the beginning
-    of its epoch for its last transaction, a learner that says the same."""
+    epoch of whoever leads. Left out is one: Apache's leader takes the beginning of its epoch for
+    its last transaction, and gives no snapshot to a learner that says the same."""
     newest = lasts[-1]
     kept = lasts[1] - (500 - (newest & 0xffffffff)) + 1
-    zxids = [newest - 1, newest, newest + 1, newest + 1000]
+    zxids = [0, newest - 1, newest, newest + 1, newest + 1000]
     zxids += [kept + offset for offset in (-2, -1, 0, 1)]
     for last in lasts:
         start = last >> 32 << 32
@@ -140,7 +139,8 @@ def offers(ensemble, lasts):
 
 def throttled(ensemble, lasts):
     """The running leader gives snapshots to so many observers at a time and no more; a voter gets
-    one nevertheless, and another observer when there is room again."""
+    one nevertheless, and so does a follower that nobody knows; another observer when there is room
+    again."""
     leader, learners = ensemble[1], []
     # Who claims to be at the beginning of an epoch to come gets nothing but a snapshot.
     leads = (lasts[-1] >> 32) + 1
@@ -161,6 +161,7 @@ def throttled(ensemble, lasts):
         assert all(given), f"{leader.name} gives {given.index(None)} snapshots at a time"
         assert ask() is None, f"{leader.name} gives more than {SNAPS_MAX} snapshots"
         assert ask("FOLLOWERINFO", 2), f"{leader.name} turns a voter away"
+        assert ask("FOLLOWERINFO"), f"{leader.name} turns a follower without a vote away"
         for learner, new_leader in zip(learners[:3], given):
             learner.acknowledge(new_leader)
         ensemble.wait(lambda: ask(), "a snapshot when there is room", PATIENCE_S)

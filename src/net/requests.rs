@@ -196,6 +196,11 @@ fn run(
     body: &[u8],
     received_ms: i64,
 ) {
+    if slot.is_elsewhere() {
+        // Apache's leader (`PrepRequestProcessor`, `FinalRequestProcessor`) answers no ping either.
+        tracing::info!("Closing {}: its session has moved", conn.stats.peer);
+        return state.close();
+    }
     if op == OpCode::CloseSession {
         return local_sessions::close(desk, conn, state, slot.id(), xid);
     }

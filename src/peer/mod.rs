@@ -273,8 +273,10 @@ impl Peer {
             (Duty::Primary(primary), Ask::Resume { session, conn, timeout_ms }) => {
                 primary.resume(view.now, session, conn, timeout_ms);
             }
-            (Duty::Primary(_), Ask::Write(request)) if request.op == jute::OpCode::Sync => {
-                self.sync_here(view.now, request);
+            (Duty::Primary(primary), Ask::Write(request)) if request.op == jute::OpCode::Sync => {
+                if primary.is_served_here(&request) {
+                    self.sync_here(view.now, request);
+                }
             }
             (Duty::Primary(_), Ask::Write(request)) => self.write(view, &request, Owner::Here),
             (Duty::Primary(primary), Ask::Upgrade(slot)) => primary.upgrade(view, slot),

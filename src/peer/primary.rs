@@ -100,6 +100,17 @@ impl Primary {
         self.batch.push(request.origin, request.op, Outcome::Denied(code));
     }
 
+    /// Whether a sync of this server's client is to be answered: not if its session has moved,
+    /// which ends its connection.
+    pub fn is_served_here(&mut self, request: &Request) -> bool {
+        let has_moved = self.check_session(request, Owner::Here) == Err(ErrorCode::SessionMoved);
+        if has_moved {
+            let outcome = Outcome::Refused(ErrorCode::SessionMoved);
+            self.batch.push(request.origin, request.op, outcome);
+        }
+        !has_moved
+    }
+
     /// A client of this server takes its session up again.
     pub fn resume(&mut self, now: Now, session: SessionId, conn: ConnId, timeout_ms: i32) {
         let outcome = match self.sessions.resume(session, timeout_ms, now.mono_ms) {

@@ -1,17 +1,17 @@
-//! A leader whose follower acknowledges the first part of a batch.
+//! A leader whose follower acknowledges the first part of a batch, or takes a client over.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType};
+use jute::quorum::{AcceptedEpoch, LearnerInfo, PacketType, SessionTimeout};
 use jute::{Encode, OpCode};
 
 use super::{Input, Output, Peer, PeerOptions, ReaperOptions};
 use crate::auth::Auth;
-use crate::pipeline::{self, Ask, PrepOptions, Request};
+use crate::pipeline::{self, Ask, Effect, Origin, PrepOptions, Request};
 use crate::tree::{Replica, TreeOptions};
-use crate::types::{Epoch, Now, SessionId, Sid, Zxid};
+use crate::types::{ConnId, Epoch, Now, SessionId, Sid, Zxid};
 use crate::zab::{
     Event, LinkId, Membership, Packet, QuorumRule, Quorums, Role, Start, Token, Zab, ZabOptions,
 };
@@ -26,6 +26,8 @@ struct Leader {
     issued: Token,
     applied: Vec<Zxid>,
     roles: Vec<Role>,
+    /// The xids of requests that ended their connections because the session has moved.
+    moved: Vec<i32>,
 }
 
 impl Leader {
@@ -45,6 +47,7 @@ impl Leader {
             issued: Token(0),
             applied: Vec::new(),
             roles: Vec::new(),
+            moved: Vec::new(),
         };
         leader.tell(Event::LinkOpened { link: FOLLOWER });
         let protocol_version = Some(0x10000);
@@ -86,7 +89,12 @@ impl Leader {
                 Output::Persist { upto, .. } => self.issued = upto,
                 Output::Commit { batch } => {
                     self.applied.extend(batch.records().map(|(zxid, _)| zxid));
-                    pipeline::commit(&mut self.replica, &batch, 1, &mut |_, _| {});
+                    let effects = pipeline::commit(&mut self.replica, &batch, 1, &mut |_, _| {});
+                    let items = effects.workers.iter().flat_map(|worker| &worker.items);
+                    self.moved.extend(items.filter_map(|item| match item.effect {
+                        Effect::Moved { origin } => Some(origin.xid),
+                        _ => None,
+                    }));
                     let zxid = self.replica.last_zxid();
                     self.peer.handle(self.now, &self.replica, Input::Applied { zxid });
                 }
@@ -99,20 +107,37 @@ impl Leader {
     /// Two writes at once: each becomes a transaction, be it that of a failure.
     fn ask_for_two(&mut self) {
         for cxid in [1, 2] {
-            let request = Request {
-                session: SessionId(7),
-                cxid,
-                origin: None,
-                op: OpCode::Delete,
-                body: [[0, 0, 0, 2].as_slice(), b"/a", &[0; 4]].concat().into(),
-                identities: Arc::from([]),
-                is_local: false,
-                session_timeout_ms: 0,
-            };
+            let request = Request { cxid, ..request(SessionId(7), OpCode::Delete) };
             self.peer.handle(self.now, &self.replica, Input::Ask(Ask::Write(request)));
         }
         self.work();
         self.persisted();
+    }
+
+    /// A client of its own asks, by `conn`.
+    fn ask(&mut self, conn: ConnId, xid: i32, request: Request) {
+        let origin = Some(Origin { conn, xid, received_ms: 0, large_bytes: 0 });
+        let ask = Ask::Write(Request { cxid: xid, origin, ..request });
+        self.peer.handle(self.now, &self.replica, Input::Ask(ask));
+        self.work();
+    }
+
+    fn is_elsewhere(&self, session: SessionId) -> bool {
+        let sessions = self.peer.sessions().expect("it leads");
+        sessions.slot(session).expect("it is known").is_elsewhere()
+    }
+}
+
+fn request(session: SessionId, op: OpCode) -> Request {
+    Request {
+        session,
+        cxid: 0,
+        origin: None,
+        op,
+        body: [[0, 0, 0, 2].as_slice(), b"/a", &[0; 4]].concat().into(),
+        identities: Arc::from([]),
+        is_local: false,
+        session_timeout_ms: 10_000,
     }
 }
 
@@ -160,4 +185,27 @@ fn a_leader_that_goes_in_the_middle_of_a_batch_has_no_hole_behind_that() {
         leader.tell(Event::Timeout);
     }
     assert_eq!(leader.applied, [first, second], "what is in its log is its history");
+}
+
+#[test]
+fn nothing_is_answered_to_a_client_that_has_gone_to_a_follower_and_its_writes_take_zxids() {
+    let mut leader = Leader::with_a_follower();
+    let (session, conn) = (SessionId(9), ConnId(4));
+    let zxids = [1, 2].map(|counter| Zxid::new(EPOCH, counter));
+    leader.ask(conn, 0, request(session, OpCode::CreateSession));
+    leader.persisted();
+    leader.hear(PacketType::Ack, zxids[0], None);
+    assert!(!leader.is_elsewhere(session));
+    let asked = SessionTimeout { session_id: session.0, timeout_ms: 10_000 };
+    leader.hear(PacketType::Revalidate, Zxid(-1), Some(asked.to_bytes()));
+    assert!(leader.is_elsewhere(session), "a worker answers no read");
+    leader.ask(conn, 1, request(session, OpCode::Delete));
+    leader.ask(conn, 2, request(session, OpCode::Sync));
+    assert_eq!(leader.moved, [], "a sync waits for the write in front of it");
+    leader.persisted();
+    leader.hear(PacketType::Ack, zxids[1], None);
+    assert_eq!((&leader.applied[..], &leader.moved[..]), (&zxids[..], &[1, 2][..]));
+    let resume = Ask::Resume { session, conn: ConnId(5), timeout_ms: 10_000 };
+    leader.peer.handle(leader.now, &leader.replica, Input::Ask(resume));
+    assert!(!leader.is_elsewhere(session), "it has come back");
 }

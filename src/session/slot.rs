@@ -17,6 +17,8 @@ pub struct SessionSlot {
     conn: AtomicU64,
     /// Only this server knows the session.
     local: AtomicBool,
+    /// Another server serves the session's client.
+    elsewhere: AtomicBool,
 }
 
 impl SessionSlot {
@@ -28,6 +30,7 @@ impl SessionSlot {
             heard_ms: AtomicI64::new(now_ms),
             conn: AtomicU64::new(NO_CONN),
             local: AtomicBool::new(false),
+            elsewhere: AtomicBool::new(false),
         }
     }
 
@@ -44,6 +47,17 @@ impl SessionSlot {
     /// Says whether only this server knows the session.
     pub fn set_local(&self, local: bool) {
         self.local.store(local, Release);
+    }
+
+    /// Whether another server serves the session's client, as far as a leader knows: nothing is
+    /// answered any more on a connection that it has here.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere.load(Acquire)
+    }
+
+    /// Says whether another server serves the session's client.
+    pub(super) fn set_elsewhere(&self, elsewhere: bool) {
+        self.elsewhere.store(elsewhere, Release);
     }
 
     /// The timeout that its client negotiated last.

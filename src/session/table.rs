@@ -37,6 +37,16 @@ struct Entry {
     owner: Option<Owner>,
 }
 
+impl Entry {
+    /// The slot says it too: reads are answered without asking this table.
+    fn give_to(&mut self, owner: Owner) {
+        if self.owner != Some(owner) {
+            self.owner = Some(owner);
+            self.slot.set_elsewhere(owner != Owner::Here);
+        }
+    }
+}
+
 /// The process stood still for `lasted_ms` and went on at `end_ms`.
 #[derive(Debug, Clone, Copy)]
 struct Pause {
@@ -176,9 +186,12 @@ impl SessionTable {
         if entry.slot.is_closing() {
             return Err(OwnerError::Closing);
         }
-        match *entry.owner.get_or_insert(owner) {
-            now if now == owner => Ok(()),
-            _ => Err(OwnerError::Moved),
+        match entry.owner {
+            Some(now) if now != owner => Err(OwnerError::Moved),
+            _ => {
+                entry.give_to(owner);
+                Ok(())
+            }
         }
     }
 
@@ -188,7 +201,7 @@ impl SessionTable {
         if entry.slot.is_closing() {
             return Err(OwnerError::Closing);
         }
-        entry.owner = Some(owner);
+        entry.give_to(owner);
         Ok(())
     }
 

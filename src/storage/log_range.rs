@@ -27,7 +27,9 @@ use super::snapshot::{looks_whole, Compression};
 ///   no transaction but the beginning of an epoch (counter 0), which a leader has before its
 ///   first one, and the log goes on behind it.
 /// - `None`: only a snapshot helps. So it is for a transaction that is not in the log: what else
-///   the learner has is not known (Apache does not cut off across the end of an epoch either).
+///   the learner has is not known (Apache does not cut off across the end of an epoch either). So
+///   it is, too, where the log begins behind `from`: always for a learner that has nothing
+///   (Apache's `ZKDatabase.getProposalsFromTxnLog`).
 ///
 /// `upto` is a record's zxid.
 pub fn find_log<D: Disk>(
@@ -41,10 +43,10 @@ pub fn find_log<D: Disk>(
     let mut found = if reader.snapshots.contains(&from) { Some(from) } else { None };
     let mut bytes = 0;
     while reader.last.is_none_or(|last| last < upto) {
-        let before = reader.last.max(found);
+        let (before, is_first) = (reader.last.max(found), reader.last.is_none());
         let Some(body) = reader.next_body()? else { return Ok(None) };
         let zxid = zxid_of(body);
-        if zxid > upto {
+        if zxid > upto || (is_first && zxid > from) {
             return Ok(None);
         }
         bytes += (body.len() + RECORD_EXTRA) as u64;

@@ -89,9 +89,9 @@ pub struct ZabOptions {
     /// So many bytes may be committed while a learner waits for its snapshot to be begun; with more
     /// it has to come again.
     pub backlog_bytes_max: usize,
-    /// `leader.maxConcurrentSnapSyncs`; voters are never turned away.
+    /// `leader.maxConcurrentSnapSyncs`; followers are never turned away.
     pub concurrent_snap_syncs_max: usize,
-    /// `leader.maxConcurrentDiffSyncs`; voters are never turned away.
+    /// `leader.maxConcurrentDiffSyncs`; followers are never turned away.
     pub concurrent_diff_syncs_max: usize,
     pub election: ElectionOptions,
 }

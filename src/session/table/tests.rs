@@ -159,11 +159,16 @@ fn the_first_owner_to_ask_keeps_the_session_until_it_is_set_anew() {
     let mut t = SessionTable::new(TICK, 1, 0);
     let elsewhere = Owner::Learner(Sid(2));
     assert_eq!(t.check_owner(A, Owner::Here), Err(OwnerError::Unknown));
-    t.track(A, 4000, 0);
+    let slot = t.track(A, 4000, 0);
     assert_eq!(t.check_owner(A, Owner::Here), Ok(()));
     assert_eq!(t.check_owner(A, elsewhere), Err(OwnerError::Moved));
+    assert!(!slot.is_elsewhere());
     assert_eq!(t.set_owner(A, elsewhere), Ok(()));
     assert_eq!(t.check_owner(A, Owner::Here), Err(OwnerError::Moved));
+    assert!(slot.is_elsewhere());
+    assert_eq!(t.set_owner(A, Owner::Here), Ok(()));
+    assert!(!slot.is_elsewhere());
+    assert_eq!(t.set_owner(A, elsewhere), Ok(()));
     t.mark_closing(A);
     assert_eq!(t.check_owner(A, elsewhere), Err(OwnerError::Closing));
     assert_eq!(t.set_owner(A, Owner::Here), Err(OwnerError::Closing));

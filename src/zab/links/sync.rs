@@ -78,14 +78,17 @@ impl Links {
         }
     }
 
-    /// Apache's `LearnerSyncThrottler`: voters are counted, but never turned away.
+    /// Apache's `LearnerSyncThrottler`: followers are counted, but never turned away, whether they
+    /// have a vote or not.
     fn take_place(&self, standing: &Standing, link: LinkId, snapshot: bool) -> bool {
         let taken = self.syncs_in_progress(snapshot);
         let places = match snapshot {
             true => standing.options.concurrent_snap_syncs_max,
             false => standing.options.concurrent_diff_syncs_max,
         };
-        taken < places || self.voter(standing, link).is_some()
+        let is_follower =
+            self.all.get(&link).is_some_and(|learner| learner.kind == LearnerKind::Follower);
+        taken < places || is_follower
     }
 
     fn begin_snapshot(&mut self, standing: &mut Standing, link: LinkId) {
