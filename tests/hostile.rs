@@ -17,7 +17,7 @@ use counting::memory_of;
 use history::{file, Server};
 use jute::proto::AuthPacket;
 use jute::{Acl, Encode, Id, Writer};
-use oxkeeper::sim::fuzzing::{self, target, Reach, Target, TARGETS};
+use oxkeeper::sim::fuzzing::{self, target, targets, Reach, Target};
 use oxkeeper::sim::{Rng, SimDisk};
 use oxkeeper::storage::Compression;
 
@@ -99,7 +99,7 @@ fn draw(name: &str, length: usize, rounds: usize) {
 
 #[test]
 fn what_the_fuzzer_has_kept() {
-    for target in &TARGETS {
+    for target in targets() {
         let inputs = kept(target);
         assert!(inputs.len() >= 10, "{} has {} kept inputs", target.name, inputs.len());
         inputs.iter().for_each(|bytes| try_one(target, bytes));
