@@ -8,8 +8,11 @@
 mod captured;
 #[path = "hostile/counting.rs"]
 mod counting;
+#[path = "hostile/damage.rs"]
+mod damage;
 
 use counting::memory_of;
+use damage::damage;
 use jute::fuzzing::{DECODED_PER_BYTE_MAX, TARGETS};
 
 /// Damaged inputs for each captured one.
@@ -25,36 +28,6 @@ impl Random {
         self.0 ^= self.0 >> 27;
         let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         ((high * n as u64) >> 32) as usize
-    }
-}
-
-/// Numbers at which lengths and counts go wrong.
-const INTERESTING: [i32; 10] = [i32::MIN, -2, -1, 0, 1, 2, 0xffff, 0xf_ffff, 0x1f_ffff, i32::MAX];
-
-/// Does one to four damages to `bytes`; `others` is where foreign pieces come from.
-fn damage(bytes: &mut Vec<u8>, others: &[&[u8]], random: &mut Random) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len() + 1);
-        match random.below(7) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-            1 if at < bytes.len() => bytes[at] = random.below(256) as u8,
-            2 if at + 4 <= bytes.len() => {
-                let number = INTERESTING[random.below(INTERESTING.len())];
-                bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-            }
-            3 => bytes.truncate(at),
-            4 => {
-                let other = others[random.below(others.len())];
-                let from = random.below(other.len() + 1);
-                bytes.truncate(at);
-                bytes.extend_from_slice(&other[from..]);
-            }
-            5 => {
-                let piece = bytes[at..(at + random.below(64)).min(bytes.len())].to_vec();
-                bytes.splice(at..at, piece);
-            }
-            _ => bytes.push(random.below(256) as u8),
-        }
     }
 }
 
@@ -75,7 +48,7 @@ fn torment(name: &str, prefixes: &[&str], prepare: fn(&[u8]) -> Vec<u8>) {
         (target.body)(&seed);
         for _ in 0..rounds {
             let mut bytes = seed.clone();
-            damage(&mut bytes, &seeds, &mut random);
+            damage(&mut bytes, &seeds, |n| random.below(n));
             let memory = memory_of(|| (target.body)(&bytes));
             let max = target.memory_max(bytes.len());
             assert!(memory <= max, "{memory} bytes held for {} bytes: {bytes:02x?}", bytes.len());
