@@ -133,7 +133,7 @@ impl World {
             self.reads(client);
         }
         for node in &mut self.nodes {
-            node.paused_until_ns = 0;
+            node.go_on(self.now_ns);
             node.disk.calm();
         }
         for client in &mut self.clients {

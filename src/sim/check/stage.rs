@@ -128,7 +128,6 @@ impl Stage {
             membership: &self.membership,
             committed: &self.committed,
             calm_since_ns: self.calm_since_ns,
-            whole_since_ns: self.calm_since_ns,
             tick_ns: 100,
             slack_ns: 100,
             last_counter: 50,
