@@ -9,9 +9,8 @@ fn script(name: &str) -> Script {
 }
 
 fn is_well(closing: &Closing, how: &str) {
-    let broken: Vec<String> = closing.violations.iter().map(ToString::to_string).collect();
-    let how = format!("`oxkeeper-sim --crash-points {how}` shows it again");
-    assert!(broken.is_empty(), "{how}:\n{}", broken.join("\n"));
+    let broken = closing.broken();
+    assert!(broken.is_empty(), "`oxkeeper-sim --crash-points {how}` shows it again:\n{broken}");
 }
 
 /// Crashes at each point of a script.

@@ -8,16 +8,19 @@
 
 #[path = "../jute/tests/hostile/counting.rs"]
 mod counting;
+#[path = "../jute/tests/hostile/damage.rs"]
+mod damage;
 mod history;
 
 use std::fs;
 use std::path::Path;
 
 use counting::memory_of;
+use damage::damage;
 use history::{file, Server};
 use jute::proto::AuthPacket;
 use jute::{Acl, Encode, Id, Writer};
-use oxkeeper::sim::fuzzing::{self, target, Reach, Target, TARGETS};
+use oxkeeper::sim::fuzzing::{self, target, targets, Reach, Target};
 use oxkeeper::sim::{Rng, SimDisk};
 use oxkeeper::storage::Compression;
 
@@ -47,33 +50,6 @@ fn kept(target: &Target) -> Vec<Vec<u8>> {
     lines.map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
 }
 
-/// Does one to four damages to `bytes`.
-fn damage(bytes: &mut Vec<u8>, others: &[Vec<u8>], rng: &mut Rng) {
-    const EDGES: [i32; 8] = [i32::MIN, -2, -1, 0, 1, 0xf_ffff, 0x1f_ffff, i32::MAX];
-    for _ in 0..=rng.below(4) {
-        let at = rng.below(bytes.len() + 1);
-        match rng.below(7) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << rng.below(8),
-            1 if at < bytes.len() => bytes[at] = rng.below(256) as u8,
-            2 if at + 4 <= bytes.len() => {
-                bytes[at..at + 4].copy_from_slice(&EDGES[rng.below(EDGES.len())].to_be_bytes());
-            }
-            3 => bytes.truncate(at),
-            4 => {
-                let other = &others[rng.below(others.len())];
-                let from = rng.below(other.len() + 1);
-                bytes.truncate(at);
-                bytes.extend_from_slice(&other[from..]);
-            }
-            5 => {
-                let piece = bytes[at..(at + rng.below(64)).min(bytes.len())].to_vec();
-                bytes.splice(at..at, piece);
-            }
-            _ => bytes.push(rng.below(256) as u8),
-        }
-    }
-}
-
 /// Feeds a target with `seeds`, as they are and damaged.
 fn torment(name: &str, seeds: &[Vec<u8>], rounds: usize) {
     let target = target(name);
@@ -81,7 +57,7 @@ fn torment(name: &str, seeds: &[Vec<u8>], rounds: usize) {
     seeds.iter().for_each(|bytes| try_one(target, bytes));
     for round in 0..rounds * factor() {
         let mut bytes = seeds[round % seeds.len()].clone();
-        damage(&mut bytes, seeds, &mut rng);
+        damage(&mut bytes, seeds, |n| rng.below(n));
         try_one(target, &bytes);
     }
 }
@@ -99,7 +75,7 @@ fn draw(name: &str, length: usize, rounds: usize) {
 
 #[test]
 fn what_the_fuzzer_has_kept() {
-    for target in &TARGETS {
+    for target in targets() {
         let inputs = kept(target);
         assert!(inputs.len() >= 10, "{} has {} kept inputs", target.name, inputs.len());
         inputs.iter().for_each(|bytes| try_one(target, bytes));

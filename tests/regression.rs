@@ -16,12 +16,8 @@ const LATER: [Fault; 5] =
 fn keeps_all_promises(seed: u64) {
     let less = Less { without: LATER.into(), ..Less::default() };
     let closing = run(seed, Options { less: less.clone(), ..Options::default() });
-    let broken: Vec<String> = closing.violations.iter().map(ToString::to_string).collect();
-    assert!(
-        broken.is_empty(),
-        "`oxkeeper-sim --seed {seed:#x} {less}` shows it again:\n{}",
-        broken.join("\n")
-    );
+    let broken = closing.broken();
+    assert!(broken.is_empty(), "`oxkeeper-sim --seed {seed:#x} {less}` shows it again:\n{broken}");
 }
 
 /// What was unread on a connection that its session had left became a transaction behind what

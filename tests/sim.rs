@@ -10,12 +10,8 @@ const SEEDS: u64 = 16;
 
 fn runs_well(seed: u64) {
     let closing = run(seed, Options::default());
-    let broken: Vec<String> = closing.violations.iter().map(ToString::to_string).collect();
-    assert!(
-        broken.is_empty(),
-        "`oxkeeper-sim --seed {seed:#x}` shows it again:\n{}",
-        broken.join("\n")
-    );
+    let broken = closing.broken();
+    assert!(broken.is_empty(), "`oxkeeper-sim --seed {seed:#x}` shows it again:\n{broken}");
     assert!(closing.committed > 0, "seed {seed:#x}: nothing was ever agreed upon");
 }
 
@@ -38,12 +34,8 @@ fn more_seeds_keep_all_promises() {
 fn damaged_disks_make_nobody_lie() {
     for seed in FIRST..FIRST + 4 {
         let closing = run(seed, Options { over_damage: true, ..Options::default() });
-        let broken: Vec<String> = closing.violations.iter().map(ToString::to_string).collect();
-        assert!(
-            broken.is_empty(),
-            "`oxkeeper-sim --over-damage --seed {seed:#x}` shows it again:\n{}",
-            broken.join("\n")
-        );
+        let (broken, how) = (closing.broken(), format!("--over-damage --seed {seed:#x}"));
+        assert!(broken.is_empty(), "`oxkeeper-sim {how}` shows it again:\n{broken}");
     }
 }
 

@@ -20,6 +20,47 @@ use crate::quorum::{
 };
 use crate::txn::{TxnHeader, TxnRecord};
 
+/// A body, and the memory that it may hold at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: of its kept inputs too (`fuzz/corpus/NAME.hex`).
+    pub name: &'static str,
+    pub body: fn(&[u8]),
+    /// Bytes for each byte of its input.
+    pub per_byte: usize,
+    /// Bytes whatever its input is.
+    pub constant: usize,
+}
+
+impl Target {
+    /// What it may hold for an input of `len` bytes, bytes.
+    pub fn memory_max(&self, len: usize) -> usize {
+        len * self.per_byte + self.constant
+    }
+
+    const fn record(name: &'static str, body: fn(&[u8])) -> Target {
+        // A body holds the record three times, and its encoded forms.
+        Target { name, body, per_byte: 3 * DECODED_PER_BYTE_MAX + 4, constant: 4 << 10 }
+    }
+}
+
+/// The bodies of this module.
+pub const TARGETS: [Target; 7] = [
+    Target::record("frame", frame),
+    Target::record("request", request),
+    Target::record("multi", multi),
+    // Clients decode these. A multi's result may be nine bytes, and is as wide as any in memory.
+    Target { name: "reply", body: reply, per_byte: 128, constant: 4 << 10 },
+    Target::record("txn", txn),
+    Target::record("file", file),
+    Target::record("quorum_packet", quorum_packet),
+];
+
+/// What a record from outside may hold in memory, for each byte that came. Records are wider there
+/// than on the wire, and a growing list is held twice for a moment: the widest is a multi's
+/// shortest operation, of 14 bytes. It is 19 of the 20 just behind a growth.
+pub const DECODED_PER_BYTE_MAX: usize = 20;
+
 /// What we encode may be longer than what was received: one bad byte is a character of three.
 const ROUND_LIMITS: Limits = Limits { max_length: usize::MAX };
 

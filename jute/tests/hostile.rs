@@ -8,22 +8,15 @@
 mod captured;
 #[path = "hostile/counting.rs"]
 mod counting;
+#[path = "hostile/damage.rs"]
+mod damage;
 
 use counting::memory_of;
-use jute::fuzzing;
+use damage::damage;
+use jute::fuzzing::{DECODED_PER_BYTE_MAX, TARGETS};
 
 /// Damaged inputs for each captured one.
 const ROUNDS_DEFAULT: usize = 1_000;
-/// Records are wider in memory than on the wire, and a growing list is held twice for a moment:
-/// the widest is a multi's shortest operation, of 14 bytes. It is 19 of the 20 just behind a
-/// growth.
-const DECODED_PER_BYTE_MAX: usize = 20;
-/// A fuzz body holds a record three times, and its encoded forms.
-const BODY_PER_BYTE_MAX: usize = 3 * DECODED_PER_BYTE_MAX + 4;
-/// The same of replies, which clients decode: a multi's shortest result has nine bytes only.
-const REPLY_PER_BYTE_MAX: usize = 128;
-/// What a body may hold whatever its input.
-const BODY_CONSTANT: usize = 4_096;
 
 /// Marsaglia's xorshift64*.
 struct Random(u64);
@@ -38,48 +31,9 @@ impl Random {
     }
 }
 
-/// Numbers at which lengths and counts go wrong.
-const INTERESTING: [i32; 10] = [i32::MIN, -2, -1, 0, 1, 2, 0xffff, 0xf_ffff, 0x1f_ffff, i32::MAX];
-
-/// Does one to four damages to `bytes`; `others` is where foreign pieces come from.
-fn damage(bytes: &mut Vec<u8>, others: &[&[u8]], random: &mut Random) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(bytes.len() + 1);
-        match random.below(7) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-            1 if at < bytes.len() => bytes[at] = random.below(256) as u8,
-            2 if at + 4 <= bytes.len() => {
-                let number = INTERESTING[random.below(INTERESTING.len())];
-                bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-            }
-            3 => bytes.truncate(at),
-            4 => {
-                let other = others[random.below(others.len())];
-                let from = random.below(other.len() + 1);
-                bytes.truncate(at);
-                bytes.extend_from_slice(&other[from..]);
-            }
-            5 => {
-                let piece = bytes[at..(at + random.below(64)).min(bytes.len())].to_vec();
-                bytes.splice(at..at, piece);
-            }
-            _ => bytes.push(random.below(256) as u8),
-        }
-    }
-}
-
-/// Feeds `body` with all captured records whose name begins so, as they are and damaged.
-fn torment(body: fn(&[u8]), prefixes: &[&str], prepare: fn(&[u8]) -> Vec<u8>) {
-    torment_within(BODY_PER_BYTE_MAX, body, prefixes, prepare);
-}
-
-/// The same, with so many bytes of memory for each of the input.
-fn torment_within(
-    per_byte: usize,
-    body: fn(&[u8]),
-    prefixes: &[&str],
-    prepare: fn(&[u8]) -> Vec<u8>,
-) {
+/// Feeds a target with all captured records whose name begins so, as they are and damaged.
+fn torment(name: &str, prefixes: &[&str], prepare: fn(&[u8]) -> Vec<u8>) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("there is such a one");
     let rounds = std::env::var("OXKEEPER_FUZZ_ROUNDS")
         .map_or(ROUNDS_DEFAULT, |text| text.parse().expect("OXKEEPER_FUZZ_ROUNDS is a number"));
     let seeds: Vec<&[u8]> = captured::names()
@@ -91,12 +45,12 @@ fn torment_within(
     let mut random = Random(0x0dd_5eed);
     for seed in &seeds {
         let seed = prepare(seed);
-        body(&seed);
+        (target.body)(&seed);
         for _ in 0..rounds {
             let mut bytes = seed.clone();
-            damage(&mut bytes, &seeds, &mut random);
-            let memory = memory_of(|| body(&bytes));
-            let max = bytes.len() * per_byte + BODY_CONSTANT;
+            damage(&mut bytes, &seeds, |n| random.below(n));
+            let memory = memory_of(|| (target.body)(&bytes));
+            let max = target.memory_max(bytes.len());
             assert!(memory <= max, "{memory} bytes held for {} bytes: {bytes:02x?}", bytes.len());
         }
     }
@@ -104,7 +58,7 @@ fn torment_within(
 
 #[test]
 fn requests() {
-    torment(fuzzing::request, &["request_"], <[u8]>::to_vec);
+    torment("request", &["request_"], <[u8]>::to_vec);
 }
 
 #[test]
@@ -118,33 +72,33 @@ fn streams_of_frames() {
         }
         out
     }
-    torment(fuzzing::frame, &["request_"], stream);
+    torment("frame", &["request_"], stream);
 }
 
 #[test]
 fn multis() {
-    torment(fuzzing::multi, &["request_multi"], |request| request[8..].to_vec());
+    torment("multi", &["request_multi"], |request| request[8..].to_vec());
 }
 
 #[test]
 fn replies() {
     let prefixes = ["reply_", "connect_response", "event"];
-    torment_within(REPLY_PER_BYTE_MAX, fuzzing::reply, &prefixes, <[u8]>::to_vec);
+    torment("reply", &prefixes, <[u8]>::to_vec);
 }
 
 #[test]
 fn transactions() {
-    torment(fuzzing::txn, &["txn_"], <[u8]>::to_vec);
+    torment("txn", &["txn_"], <[u8]>::to_vec);
 }
 
 #[test]
 fn files() {
-    torment(fuzzing::file, &["log_", "snapshot_", "txn_"], <[u8]>::to_vec);
+    torment("file", &["log_", "snapshot_", "txn_"], <[u8]>::to_vec);
 }
 
 #[test]
 fn packets_between_servers() {
-    torment(fuzzing::quorum_packet, &["quorum_", "election_"], <[u8]>::to_vec);
+    torment("quorum_packet", &["quorum_", "election_"], <[u8]>::to_vec);
 }
 
 #[test]

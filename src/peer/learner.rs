@@ -96,10 +96,10 @@ impl Learner {
                 request.body = Bytes::new();
                 Wait::Txn
             }
-            (Ok(()), Some(code)) => Wait::Denied(code),
+            (Ok(_), Some(code)) => Wait::Denied(code),
             _ if request.op == OpCode::Sync => Wait::Sync { path: request.body.clone() },
-            _ => {
-                if let Some(body) = pipeline::disarm(request.op, &request.body) {
+            (Ok(disarmed), None) => {
+                if let Some(body) = disarmed {
                     request.body = body.into();
                 }
                 Wait::Txn

@@ -16,7 +16,5 @@ mod request;
 pub use batch::{Batch, BatchBuilder, Entry, Outcome, SessionEffect};
 pub use commit::{commit, Effect, Effects, Item, WorkerEffects};
 pub use lane::{Lane, Parked, Verdict, Way};
-pub use prep::{
-    check_body, denied, disarm, may_make_ephemerals, Context, Prep, PrepOptions, Unreadable,
-};
+pub use prep::{check_body, denied, may_make_ephemerals, Context, Prep, PrepOptions, Unreadable};
 pub use request::{Ask, Origin, Request};

@@ -47,7 +47,7 @@ pub struct Node {
     pub life_number: u64,
     pub life: Option<Life>,
     pub paused_until_ns: u64,
-    /// From when to when it has stood still, ns.
+    /// From when to when it has stood still, ns: in order, and one behind the other.
     pub pauses: Vec<(u64, u64)>,
     /// The pipeline waits for the disk.
     pub busy_until_ns: u64,
@@ -245,6 +245,14 @@ impl Node {
     pub fn until_ns(&self, ms: u64) -> u64 {
         let ns = i128::from(ms) * 1_000_000;
         (ns - ns * i128::from(self.drift_ppm) / 1_000_000 + 1_000) as u64
+    }
+
+    /// It stands still no longer, if it did.
+    pub fn go_on(&mut self, now_ns: u64) {
+        self.paused_until_ns = 0;
+        if let Some((_, end_ns)) = self.pauses.last_mut() {
+            *end_ns = now_ns.min(*end_ns);
+        }
     }
 
     /// Its wall clock jumps by so much.

@@ -60,6 +60,12 @@ pub struct Closing {
 }
 
 impl Closing {
+    /// What is broken, a line each; empty if nothing is.
+    pub fn broken(&self) -> String {
+        let lines: Vec<String> = self.violations.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    }
+
     /// Writes that were acknowledged and are not there.
     pub fn lost(&self) -> usize {
         let lost = Broken::LostWrite;
@@ -127,7 +133,7 @@ impl World {
             self.reads(client);
         }
         for node in &mut self.nodes {
-            node.paused_until_ns = 0;
+            node.go_on(self.now_ns);
             node.disk.calm();
         }
         for client in &mut self.clients {

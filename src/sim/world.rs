@@ -122,8 +122,6 @@ pub struct World {
     conn_sessions: BTreeMap<u32, (i64, i32)>,
     /// When, at the latest so far, something was not as servers may expect of a quiet day.
     disturbed_ns: u64,
-    /// The same, but for servers that stand still.
-    broken_ns: u64,
     pub violations: Vec<Violation>,
     /// Same seed, same number.
     pub trace: u64,
@@ -171,7 +169,6 @@ impl World {
             conn_numbers: 0,
             conn_sessions: BTreeMap::new(),
             disturbed_ns: 0,
-            broken_ns: 0,
             violations: Vec::new(),
             trace: seed,
             events: 0,
@@ -329,22 +326,15 @@ impl World {
     /// Something goes wrong, for so long at least.
     pub(super) fn disturb(&mut self, for_ns: u64) {
         self.disturbed_ns = self.disturbed_ns.max(self.now_ns + for_ns);
-        self.broken_ns = self.broken_ns.max(self.now_ns + for_ns);
     }
 
     /// A server stands still.
     pub(super) fn hold(&mut self, node: usize, for_ns: u64) {
         let until_ns = self.now_ns + for_ns;
         self.disturbed_ns = self.disturbed_ns.max(until_ns);
+        self.nodes[node].go_on(self.now_ns);
         self.nodes[node].paused_until_ns = until_ns;
         self.nodes[node].pauses.push((self.now_ns, until_ns));
-    }
-
-    fn whole_since_ns(&self) -> u64 {
-        match self.wire.cuts.is_empty() && self.nodes.iter().all(|node| node.life.is_some()) {
-            true => self.broken_ns,
-            false => self.now_ns,
-        }
     }
 
     /// Since when all has been well.
@@ -419,7 +409,6 @@ impl World {
             self.nodes.iter().zip(&replicas).map(|(node, r)| view_of(node, r.as_deref())).collect();
         let view = WorldView {
             calm_since_ns: self.calm_since_ns(),
-            whole_since_ns: self.whole_since_ns(),
             tick_ns: 1_000_000 * self.shape.tick_ms,
             slack_ns: self.slack_ns(),
             last_counter: self.shape.last_counter,

@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use jute::txn::{Txn, TxnDigest, TxnHeader};
 use jute::{Decode, DecodeError, Encode, ErrorCode, Id, OpCode, Reader, StatPersisted};
 
-pub use self::disarm::disarm;
 pub use self::eager::denied;
 use super::batch::{BatchBuilder, Outcome, SessionEffect};
 use super::overlay::{Overlay, Pending};
@@ -248,10 +247,11 @@ pub enum Unreadable {
 }
 
 /// Whether a write's or sync's body can be parsed: what can't be must not leave this server.
-pub fn check_body(op: OpCode, body: &[u8]) -> Result<(), Unreadable> {
+/// `Some`: nor must this body, but the one here in its place.
+pub fn check_body(op: OpCode, body: &[u8]) -> Result<Option<Vec<u8>>, Unreadable> {
     let read = match op {
-        OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(drop),
-        _ => Parsed::read(op, body).map(drop),
+        OpCode::Sync => jute::proto::PathRequest::from_bytes(body).map(|_| None),
+        _ => Parsed::read(op, body).map(|parsed| disarm::disarm(parsed, body)),
     };
     read.map_err(|error| match error {
         DecodeError::Null => Unreadable::Refused,

@@ -80,21 +80,12 @@ impl Agreement {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stage::{learning, txn, Stage};
+    use super::super::stage::{txn, Stage};
     use super::*;
-
-    fn serving() -> (Stage, Agreement) {
-        let (mut stage, mut check) = (Stage::new(), Agreement::default());
-        for node in 0..2 {
-            let role = Act::Role { role: learning(1), applied: Zxid::ZERO };
-            stage.act(&mut check, node, role).expect("they may serve");
-        }
-        (stage, check)
-    }
 
     #[test]
     fn one_may_be_behind() {
-        let (mut stage, mut check) = serving();
+        let (mut stage, mut check) = Stage::serving::<Agreement>();
         let all = vec![txn(1, 1), txn(1, 2)];
         stage.act(&mut check, 0, Act::Applies(all)).expect("the first");
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 1)])).expect("not so far yet");
@@ -102,7 +93,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_one_out_is_refused() {
-        let (mut stage, mut check) = serving();
+        let (mut stage, mut check) = Stage::serving::<Agreement>();
         let all = vec![txn(1, 1), txn(1, 2)];
         stage.act(&mut check, 0, Act::Applies(all)).expect("the first");
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 2)])).expect_err("without 1");
@@ -110,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_another_has_passed_over_is_refused() {
-        let (mut stage, mut check) = serving();
+        let (mut stage, mut check) = Stage::serving::<Agreement>();
         stage.act(&mut check, 0, Act::Applies(vec![txn(1, 2)])).expect("who knows of 1?");
         stage.act(&mut check, 1, Act::Applies(vec![txn(1, 1)])).expect_err("it has 2 and not 1");
     }

@@ -114,7 +114,7 @@ pub struct NodeView<'a> {
     pub claims: Option<Zxid>,
     /// Why it has left its last role.
     pub left: Option<&'static str>,
-    /// From when to when it has stood still, ns, in order.
+    /// From when to when it has stood still, ns: in order, and one behind the other.
     pub pauses: &'a [(u64, u64)],
     pub queues: Queues,
 }
@@ -143,8 +143,6 @@ pub struct WorldView<'a> {
     pub committed: &'a Committed,
     /// Since when nobody has been down, cut off, standing still, or changed its role.
     pub calm_since_ns: u64,
-    /// The same, but servers may have stood still.
-    pub whole_since_ns: u64,
     pub tick_ns: u64,
     /// In calm, a server's word is with another one behind so long, ns.
     pub slack_ns: u64,

@@ -1,11 +1,12 @@
 //! Promise P6: an ephemeral is there exactly as long as its session, in every replica; a session's
 //! number is given once; it is closed once with an effect, and does nothing behind that; it
 //! expires by a committed transaction only, and never while its client is heard of in time by a
-//! member that is with its leader.
+//! member that is with its leader. A leader that stands still meanwhile takes nobody's time: it
+//! ends no session before it has been awake, since it heard of it, for the session's timeout.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use jute::quorum::PacketType;
+use jute::quorum::{PacketType, Touched};
 use jute::txn::{Txn, TxnRecord};
 use jute::Decode;
 
@@ -29,7 +30,18 @@ pub struct Session {
     live: BTreeSet<i64>,
     closed: BTreeMap<i64, Zxid>,
     heard: BTreeMap<i64, Heard>,
+    /// The servers, as far as they lead.
+    ears: BTreeMap<usize, Ear>,
     looks: u64,
+}
+
+/// What a leader has heard of sessions, and done about them.
+#[derive(Debug, Default)]
+struct Ear {
+    /// When it heard of each session last, or a little earlier, ns.
+    heard_ns: BTreeMap<i64, u64>,
+    /// It has proposed up to here. Whoever joins is told of that once more, much later.
+    proposed: Zxid,
 }
 
 /// When a session's client was heard of: at some instant between asking and being answered.
@@ -47,6 +59,7 @@ impl Check for Session {
     fn after(&mut self, view: &WorldView<'_>, node: usize, note: &Note) -> Result<(), String> {
         let role = view.nodes[node].role;
         self.catch_up(view)?;
+        self.listen(view, node, note);
         match (&note.act, role) {
             (Act::Applies(txns), role) if serves(role) => {
                 txns.iter().try_for_each(|txn| self.agreed(txn))
@@ -149,11 +162,43 @@ impl Session {
         }
     }
 
+    /// What a leader hears of sessions: by its own clients, and by the PINGs of its learners.
+    fn listen(&mut self, view: &WorldView<'_>, node: usize, note: &Note) {
+        let (now_ns, role) = (view.now_ns, view.nodes[node].role);
+        let is_leader = matches!(role, Role::Leading { .. });
+        match &note.act {
+            // Whoever begins to lead gives each session its whole timeout anew.
+            Act::Role { .. } | Act::Starts { .. } | Act::Ends => {
+                self.ears.remove(&node);
+            }
+            Act::Hears { dialled: false, packets, .. } if is_leader => {
+                let ear = self.ears.entry(node).or_default();
+                let pings = packets.iter().filter(|packet| packet.kind == Some(PacketType::Ping));
+                for data in pings.filter_map(|ping| ping.data.as_ref()) {
+                    let touched = Touched::from_bytes(data).unwrap_or_default();
+                    let ids = touched.sessions.iter().map(|session| session.session_id);
+                    ear.heard_ns.extend(ids.map(|session| (session, now_ns)));
+                }
+            }
+            Act::Client(Lived { session, record: Record::Op(op), .. })
+                if is_leader && op.answer().is_some() =>
+            {
+                let ear = self.ears.entry(node).or_default();
+                let heard_ns = ear.heard_ns.entry(*session).or_default();
+                *heard_ns = op.invoked_ns.max(*heard_ns);
+            }
+            _ => {}
+        }
+    }
+
     /// A leader proposes that a session ends, of its own will: was it entitled to?
-    fn proposed(&self, view: &WorldView<'_>, node: usize, packet: &Said) -> Result<(), String> {
+    fn proposed(&mut self, view: &WorldView<'_>, node: usize, packet: &Said) -> Result<(), String> {
         let (Some(PacketType::Proposal), Some(data)) = (packet.kind, &packet.data) else {
             return Ok(());
         };
+        let ear = self.ears.entry(node).or_default();
+        let is_new = packet.zxid > ear.proposed;
+        ear.proposed = packet.zxid.max(ear.proposed);
         let Ok(record) = TxnRecord::from_bytes(data) else { return Ok(()) };
         let (session, is_own) = (record.header.client_id, record.header.cxid == 0);
         let Some(heard) = self.heard.get(&session) else { return Ok(()) };
@@ -165,34 +210,35 @@ impl Session {
         let wrongful = heard.answers_ns.iter().find(|(asked_ns, answered_ns)| {
             let is_known = view.now_ns >= answered_ns + view.slack_ns;
             let is_fresh = view.now_ns < asked_ns + timeout_ns;
-            let in_calm = is_known && is_fresh && view.calm_since_ns <= *asked_ns;
-            in_calm || is_robbed(view, node, (*asked_ns, *answered_ns), timeout_ns)
+            is_known && is_fresh && view.calm_since_ns <= *asked_ns
         });
-        match wrongful {
-            Some((asked_ns, answered_ns)) => Err(format!(
-                "{} ends session {session:#x} at {} ns, {WRONGFUL} between \
-                 {asked_ns} and {answered_ns} ns; its timeout is {} ns",
-                packet.zxid, view.now_ns, heard.timeout_ns
-            )),
+        let ends = || format!("{} ends session {session:#x} at {} ns", packet.zxid, view.now_ns);
+        let lasts = format!("its timeout is {} ns", heard.timeout_ns);
+        if let Some((asked_ns, answered_ns)) = wrongful {
+            let when = format!("between {asked_ns} and {answered_ns} ns");
+            return Err(format!("{}, {WRONGFUL} {when}; {lasts}", ends()));
+        }
+        let heard_ns = ear.heard_ns.get(&session).copied();
+        match heard_ns.filter(|heard_ns| is_new && is_robbed(view, node, *heard_ns, timeout_ns)) {
+            Some(heard_ns) => {
+                let by = format!("by {} itself at {heard_ns} ns", view.nodes[node].sid.0);
+                Err(format!("{}, {WRONGFUL} {by}, awake for less since; {lasts}", ends()))
+            }
             None => Ok(()),
         }
     }
 }
 
-/// Whether a leader that stood still, and nothing else went wrong, ends a session for that: the
-/// time it slept through is not the client's.
-fn is_robbed(view: &WorldView<'_>, node: usize, heard_ns: (u64, u64), timeout_ns: u64) -> bool {
-    let (asked_ns, answered_ns) = heard_ns;
-    let since = |it: &NodeView<'_>| it.pauses.iter().filter(|(_, end)| *end > asked_ns).count();
-    let others = view.nodes.iter().enumerate().filter(|(at, _)| *at != node);
-    let leader = &view.nodes[node];
-    let Some((begin_ns, end_ns)) = leader.pauses.last().copied() else { return false };
-    let alone = since(leader) == 1 && others.map(|(_, it)| since(it)).sum::<usize>() == 0;
-    let was_known = begin_ns >= answered_ns + view.slack_ns;
-    // It can't tell where in a tick it fell asleep.
-    let deadline_ns = asked_ns + timeout_ns + (end_ns - begin_ns);
-    let is_fresh = view.now_ns + 2 * view.tick_ns < deadline_ns;
-    alone && was_known && is_fresh && view.whole_since_ns <= asked_ns
+/// Whether a leader that heard of a session at `heard_ns` ends it before it has been awake for the
+/// session's timeout.
+fn is_robbed(view: &WorldView<'_>, node: usize, heard_ns: u64, timeout_ns: u64) -> bool {
+    let stops = view.nodes[node].pauses.iter().filter(|(_, end_ns)| *end_ns > heard_ns);
+    let slept = stops.clone().map(|(begin, end)| *end.min(&view.now_ns) - *begin.max(&heard_ns));
+    let awake_ns = view.now_ns - heard_ns - slept.sum::<u64>();
+    // It can't tell where in a tick it fell asleep, nor how long a step has taken before this
+    // one's check, and overlooks a twentieth of a tick.
+    let unknown_ns = (1 + stops.count() as u64) * (view.tick_ns + view.tick_ns / 20);
+    awake_ns + unknown_ns < timeout_ns
 }
 
 /// Ephemerals and sessions of one replica.
@@ -232,8 +278,11 @@ fn owned(replica: &Replica) -> BTreeMap<i64, BTreeSet<String>> {
 
 #[cfg(test)]
 mod tests {
+    use jute::quorum::SessionTimeout;
+    use jute::Encode;
+
     use super::super::stage::{
-        create, leading, learning, proposal, record, says, told, zxid, Stage,
+        create, hears, leading, learning, proposal, record, said, says, told, zxid, Stage,
     };
     use super::*;
     use crate::tree::TreeOptions;
@@ -297,12 +346,12 @@ mod tests {
         with_tree(&[open(1)]).end(&mut check).expect_err("5 has ended");
     }
 
-    /// The client has been heard of between 1,000 and 2,000 ns; its timeout is 1 s.
+    /// A follower has heard of the client between 1,000 and 2,000 ns; its timeout is 1 s.
     fn expires_at(now_ns: u64, calm_since_ns: u64, cxid: i32) -> Result<(), String> {
         let (mut stage, mut check) = (Stage::new(), Session::default());
         let role = Act::Role { role: leading(1), applied: Zxid::ZERO };
         stage.act(&mut check, 0, role).expect("it may lead");
-        stage.act(&mut check, 0, told(1, zxid(1, 1), false)).expect("a read");
+        stage.act(&mut check, 1, told(1, zxid(1, 1), false)).expect("a read");
         (stage.now_ns, stage.calm_since_ns) = (now_ns, calm_since_ns);
         stage.act(&mut check, 0, says(false, vec![proposal(&close(2, cxid, &[]))]))
     }
@@ -316,23 +365,52 @@ mod tests {
         expires_at(2_050, 0, 0).expect("the leader can't know yet");
     }
 
-    /// The leader stands still from half a second on; the client's timeout is 1 s.
-    fn expires_behind_pause(now_ns: u64, also_another: bool) -> Result<(), String> {
+    /// The leader, or another one, stands still from half a second on; the client's timeout is 1 s.
+    fn expires_behind_pause(now_ns: u64, who: usize) -> Result<(), String> {
         let (mut stage, mut check) = (Stage::new(), Session::default());
         let role = Act::Role { role: leading(1), applied: Zxid::ZERO };
         stage.act(&mut check, 0, role).expect("it may lead");
         stage.act(&mut check, 0, told(1, zxid(1, 1), false)).expect("a read");
-        for node in 0..=usize::from(also_another) {
-            stage.nodes[node].pauses.push((500_000_000, 1_400_000_000));
-        }
-        stage.now_ns = now_ns;
+        stage.nodes[who].pauses.push((500_000_000, 1_400_000_000));
+        (stage.now_ns, stage.calm_since_ns) = (now_ns, now_ns);
         stage.act(&mut check, 0, says(false, vec![proposal(&close(2, 0, &[]))]))
     }
 
     #[test]
     fn a_leader_takes_nobodys_time() {
-        expires_behind_pause(1_400_000_100, false).expect_err("its sleep was not the client's");
-        expires_behind_pause(2_000_000_000, false).expect("the client had half a second more");
-        expires_behind_pause(1_400_000_100, true).expect("another one slept, too");
+        expires_behind_pause(1_400_000_100, 0).expect_err("its sleep was not the client's");
+        expires_behind_pause(1_890_000_000, 0).expect_err("the client had half a second more");
+        expires_behind_pause(2_000_000_000, 0).expect("that is over");
+        expires_behind_pause(1_400_000_100, 1).expect("it could hear the client all the time");
+    }
+
+    /// The leader hears of the session by a follower's PING, stands still, and proposes its end
+    /// `again` to another follower.
+    fn expires_behind_ping(now_ns: u64, again: bool) -> Result<(), String> {
+        let (mut stage, mut check) = (Stage::new(), Session::default());
+        let role = Act::Role { role: leading(1), applied: Zxid::ZERO };
+        stage.act(&mut check, 0, role).expect("it may lead");
+        stage.act(&mut check, 1, told(1, zxid(1, 1), false)).expect("a read of a follower");
+        let end = says(false, vec![proposal(&close(2, 0, &[]))]);
+        if again {
+            stage.now_ns = 1_200_000_000;
+            stage.calm_since_ns = stage.now_ns;
+            stage.act(&mut check, 0, end.clone()).expect("nobody was heard of");
+        }
+        let session = SessionTimeout { session_id: 5, timeout_ms: 1_000 };
+        let data = Some(Touched { sessions: vec![session] }.to_bytes().into());
+        let ping = Said { data, ..said(PacketType::Ping, Zxid::ZERO) };
+        stage.now_ns = 1_300_000_000;
+        stage.act(&mut check, 0, hears(false, vec![ping])).expect("a ping");
+        stage.nodes[0].pauses.push((1_400_000_000, 2_600_000_000));
+        (stage.now_ns, stage.calm_since_ns) = (now_ns, now_ns);
+        stage.act(&mut check, 0, end)
+    }
+
+    #[test]
+    fn a_leader_has_heard_what_learners_tell_it() {
+        expires_behind_ping(2_600_000_100, false).expect_err("it was awake for 100 ms");
+        expires_behind_ping(3_500_000_000, false).expect("it was awake for a second");
+        expires_behind_ping(2_600_000_100, true).expect("it had ended the session before");
     }
 }

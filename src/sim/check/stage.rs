@@ -66,6 +66,16 @@ impl Stage {
         }
     }
 
+    /// Where two servers have begun to follow, with nothing applied, and a check that knows.
+    pub fn serving<C: Check + Default>() -> (Stage, C) {
+        let (mut stage, mut check) = (Stage::new(), C::default());
+        for node in 0..2 {
+            let role = Act::Role { role: learning(1), applied: Zxid::ZERO };
+            stage.act(&mut check, node, role).expect("they may serve");
+        }
+        (stage, check)
+    }
+
     /// The check hears of an act. As in the world, the role is taken before and what is applied
     /// by who serves is agreed upon behind it.
     pub fn act(&mut self, check: &mut dyn Check, node: usize, act: Act) -> Verdict {
@@ -118,7 +128,6 @@ impl Stage {
             membership: &self.membership,
             committed: &self.committed,
             calm_since_ns: self.calm_since_ns,
-            whole_since_ns: self.calm_since_ns,
             tick_ns: 100,
             slack_ns: 100,
             last_counter: 50,

@@ -75,11 +75,7 @@ mod tests {
     use super::*;
 
     fn serving() -> (Stage, TotalOrder) {
-        let (mut stage, mut check) = (Stage::new(), TotalOrder::default());
-        for node in 0..2 {
-            let role = Act::Role { role: learning(1), applied: Zxid::ZERO };
-            stage.act(&mut check, node, role).expect("they may serve");
-        }
+        let (mut stage, mut check) = Stage::serving();
         let all = vec![txn(1, 1), txn(1, 2), txn(1, 3)];
         stage.act(&mut check, 0, Act::Applies(all)).expect("the first");
         (stage, check)

@@ -1,6 +1,6 @@
 //! Fuzz bodies of what is more than a record: what must hold whatever the bytes are. Run by
 //! `tests/hostile.rs` over damaged files, and by libFuzzer (`fuzz/run`) as long as one likes. The
-//! records themselves are `jute::fuzzing`'s.
+//! records themselves, and what a target is, are `jute::fuzzing`'s.
 //!
 //! A body must not panic, whatever the bytes say. Those of the state machines read the bytes as a
 //! list of events: see [`zab`] and [`peer`].
@@ -26,42 +26,11 @@ use crate::storage::{
 use crate::types::Zxid;
 
 pub use driver::{zab, Reach};
+pub use jute::fuzzing::Target;
 pub use peer::peer;
 
-/// A body, and the memory that it may hold at once.
-#[derive(Debug, Clone, Copy)]
-pub struct Target {
-    /// Its name: of its kept inputs too (`fuzz/corpus/NAME.hex`).
-    pub name: &'static str,
-    pub body: fn(&[u8]),
-    /// Bytes for each byte of its input.
-    pub per_byte: usize,
-    /// Bytes whatever its input is.
-    pub constant: usize,
-}
-
-impl Target {
-    /// What it may hold for an input of `len` bytes, bytes.
-    pub fn memory_max(&self, len: usize) -> usize {
-        len * self.per_byte + self.constant
-    }
-
-    const fn record(name: &'static str, body: fn(&[u8])) -> Target {
-        // A body holds the record three times, and its encoded forms; see jute's tests.
-        Target { name, body, per_byte: 64, constant: 4 << 10 }
-    }
-}
-
-/// Everything that is fuzzed.
-pub const TARGETS: [Target; 13] = [
-    Target::record("frame", jute::fuzzing::frame),
-    Target::record("request", jute::fuzzing::request),
-    Target::record("multi", jute::fuzzing::multi),
-    // Clients decode these. A multi's result may be nine bytes, and is as wide as any in memory.
-    Target { name: "reply", body: jute::fuzzing::reply, per_byte: 128, constant: 4 << 10 },
-    Target::record("txn", jute::fuzzing::txn),
-    Target::record("file", jute::fuzzing::file),
-    Target::record("quorum_packet", jute::fuzzing::quorum_packet),
+/// What is fuzzed beside the records.
+const OWN_TARGETS: [Target; 6] = [
     Target { name: "auth", body: auth, per_byte: 64, constant: 8 << 10 },
     Target { name: "zoo_cfg", body: zoo_cfg, per_byte: 256, constant: 512 << 10 },
     // The disk is in memory too, three times.
@@ -72,13 +41,18 @@ pub const TARGETS: [Target; 13] = [
     Target { name: "peer", body: |bytes| _ = peer(bytes), per_byte: 8 << 10, constant: 2 << 20 },
 ];
 
+/// Everything that is fuzzed.
+pub fn targets() -> impl Iterator<Item = &'static Target> {
+    jute::fuzzing::TARGETS.iter().chain(&OWN_TARGETS)
+}
+
 /// The target of this name.
 ///
 /// # Panics
 ///
 /// There is none.
 pub fn target(name: &str) -> &'static Target {
-    let found = TARGETS.iter().find(|target| target.name == name);
+    let found = targets().find(|target| target.name == name);
     found.unwrap_or_else(|| panic!("no fuzz target is named {name}"))
 }
 

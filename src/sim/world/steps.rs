@@ -89,7 +89,7 @@ impl World {
         let died = it.life.take();
         let power = power || it.disk.has_crashed();
         it.disk = if power { it.disk.after_power_failure(seed) } else { it.disk.fork() };
-        it.paused_until_ns = 0;
+        it.go_on(self.now_ns);
         it.busy_until_ns = 0;
         it.durable.refresh(&it.disk);
         let durable = it.durable.summary();
