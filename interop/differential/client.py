@@ -2,13 +2,18 @@
 
 import socket
 import struct
+import time
 
 from transcript import Transcript
-from wire import Reader, Request, close_session, connect_request, delete, frame, ping
+from wire import (
+    Reader, Request, close_session, connect_request, delete, exists, frame, ping,
+)
 
 # Long enough for a busy two-core machine; silence this long is itself written down.
-SILENCE_S = 5.0
+SILENCE_S = 15.0
 HASTE_S = 0.3
+# For what a server does by itself, in its own time.
+PATIENCE_S = 30.0
 
 
 class Connection:
@@ -229,6 +234,13 @@ class Side:
         if hasattr(self.server, "leader"):
             seen = lambda: int(self.server.wait_leader().srvr("Zxid") or "0", 16) >= zxid
             self.server.wait(seen, f"transaction {zxid:#x} at the leader")
+
+    def await_gone(self, poller, path):
+        """Waits until a connection that is there for nothing else sees a znode no more. How often
+        it asks is not written down."""
+        deadline = time.monotonic() + PATIENCE_S
+        while poller.quietly(exists(path)) == 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def path(self, name=""):
         """A path below the scenario's own node."""

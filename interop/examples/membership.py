@@ -17,7 +17,7 @@ PATH = "/examples/members"
 
 def member(name):
     """One member, a process of its own; it stays until its input ends or it is killed."""
-    client = KazooClient(os.environ["ZK_HOSTPORT"], timeout=2)
+    client = KazooClient(os.environ["ZK_HOSTPORT"], timeout=5)
     client.start()
     client.create(f"{PATH}/{name}", name.encode(), ephemeral=True, makepath=True)
     sys.stdin.read()

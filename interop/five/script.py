@@ -5,12 +5,11 @@ import pathlib
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
-from servers import BINARY, PORTS, CannotRun, four_letter_word
+from servers import BINARY, PORTS, CannotRun, claim_port, four_letter_word
 from session import Session, tree, tree_difference
 from wire import create, exists, sync
 
@@ -20,21 +19,11 @@ OFFSETS = (0, 701, 1701)
 SERVING_S = 60
 
 
-def is_free(port):
-    """Whether a loopback port can be listened on."""
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
 def first_port(members):
     """A client port for the first member with all of the script's ports free."""
     for _ in range(200):
         first = random.randrange(PORTS.start, PORTS.stop - OFFSETS[-1] - members)
-        if all(is_free(first + offset + n) for offset in OFFSETS for n in range(members)):
+        if all(claim_port(first + offset + n) for offset in OFFSETS for n in range(members)):
             return first
     raise CannotRun("no free range of ports for conf/ensemble.sh")
 

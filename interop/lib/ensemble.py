@@ -308,6 +308,9 @@ class Place(Ensemble):
         }[role]
         # What a client suite expects of a server is what its own cfg says, or the default.
         as_alone = {"maxSessionTimeout": None, "extendedTypesEnabled": None}
+        # Nobody waits for a silent member to be noticed here, and a machine that is busy for some
+        # seconds is no reason to elect.
+        as_alone["syncLimit"] = "30"
         seldom = {"znode.container.checkIntervalMs": "60000"}
         cfg = {key: value for key, value in (cfg or {}).items() if key != "dataDir"}
         super().__init__(kinds, {**as_alone, **cfg}, {**seldom, **(properties or {})})

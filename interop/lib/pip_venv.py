@@ -1,6 +1,5 @@
 """A Python virtual environment for a suite, filled by pip once and kept in the cache."""
 
-import fcntl
 import hashlib
 import pathlib
 import subprocess
@@ -8,7 +7,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from servers import CACHE, CannotRun  # noqa: E402
+from cache import CACHE, locked  # noqa: E402
+from servers import CannotRun  # noqa: E402
 
 
 def venv_python(name, requirements):
@@ -19,8 +19,7 @@ def venv_python(name, requirements):
     mark = home / "installed"
     wanted = hashlib.sha256(pinned).hexdigest() + " " + sys.version
     python = home / "venv" / "bin" / "python"
-    with open(home / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(f"{name}/venv"):
         if not (mark.exists() and mark.read_text(encoding="utf-8") == wanted):
             install(home / "venv", python, requirements)
             mark.write_text(wanted, encoding="utf-8")

@@ -1,10 +1,10 @@
 """The jars of any Apache ZooKeeper release, from Maven Central once and then from the cache."""
 
-import fcntl
 import shutil
 import subprocess
 
-from servers import CACHE, CannotRun
+from cache import CACHE, locked, maven
+from servers import CannotRun
 
 # What 3.3's logging library names and Maven Central has never had is left out; nobody misses it.
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
@@ -33,8 +33,7 @@ def release_jars(version):
     jars = CACHE / "olddirs" / version
     jars.mkdir(parents=True, exist_ok=True)
     # Suites may run side by side; one of them fetches.
-    with open(jars / "lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(f"olddirs/{version}"):
         if not (jars / "complete").exists():
             fetch(version, jars)
     return jars
@@ -46,10 +45,9 @@ def fetch(version, jars):
         raise CannotRun("mvn (Maven) is not installed; Apache ZooKeeper cannot be fetched")
     pom = jars / "pom.xml"
     pom.write_text(POM.format(version=version), encoding="ascii")
-    done = subprocess.run(
-        ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies",
-         "-DincludeScope=runtime", f"-DoutputDirectory={jars}"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+    done = maven(
+        "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime",
+        f"-DoutputDirectory={jars}", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )
     if done.returncode != 0:
         tail = done.stdout.decode(errors="replace").strip().splitlines()[-1:]

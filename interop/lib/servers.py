@@ -7,7 +7,6 @@ it was chosen, own a temporary data directory, and are ended by their process id
 """
 
 import argparse
-import fcntl
 import os
 import pathlib
 import random
@@ -21,8 +20,8 @@ import tempfile
 import threading
 import time
 
-INTEROP = pathlib.Path(__file__).resolve().parent.parent
-CACHE = pathlib.Path(os.environ.get("OXKEEPER_CACHE", INTEROP / ".cache"))
+from cache import CACHE, INTEROP, Claims, locked, maven
+
 BINARY = pathlib.Path(
     os.environ.get("OXKEEPER_BIN", INTEROP.parent / "target" / "release" / "oxkeeper")
 )
@@ -30,8 +29,10 @@ KINDS = ("oxkeeper", "apache")
 # Ports are taken from below the range that the kernel uses for outgoing connections: a server that
 # is away for a while must find its own free again.
 PORTS = range(11_000, 32_000)
-GIVEN = set()
-START_S = 40
+CLAIMED_PORTS = Claims("ports")
+PORT_TRIES_MAX = 10_000
+# Only a server that never serves takes this long, on the busiest machine.
+START_S = 90
 STOP_S = 20
 # Exit status of a suite that could not run at all.
 CANNOT_RUN = 2
@@ -61,10 +62,8 @@ class CannotRun(Exception):
 def apache_classpath():
     """Class path of Apache ZooKeeper 3.9.5, fetched from Maven Central the first time."""
     jars = CACHE / "apache-3.9.5"
-    CACHE.mkdir(parents=True, exist_ok=True)
     # Suites may run side by side; one of them fetches.
-    with open(CACHE / "apache-3.9.5.lock", "w", encoding="ascii") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked("apache-3.9.5"):
         if not (jars / "complete").exists():
             fetch_apache(jars)
     return f"{INTEROP / 'lib' / 'apache'}{os.pathsep}{jars}/*"
@@ -74,11 +73,11 @@ def fetch_apache(jars):
     """Copies the jars named by lib/apache/pom.xml into `jars`."""
     if shutil.which("mvn") is None:
         raise CannotRun("mvn (Maven) is not installed; Apache ZooKeeper cannot be fetched")
-    command = [
-        "mvn", "-q", "-B", "-f", str(INTEROP / "lib" / "apache" / "pom.xml"),
-        "dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={jars}",
-    ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = maven(
+        "-f", str(INTEROP / "lib" / "apache" / "pom.xml"), "dependency:copy-dependencies",
+        "-DincludeScope=runtime", f"-DoutputDirectory={jars}",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )
     if done.returncode != 0:
         tail = done.stdout.decode(errors="replace").strip().splitlines()[-1:]
         raise CannotRun(f"Maven could not fetch Apache ZooKeeper 3.9.5: {' '.join(tail)}")
@@ -86,18 +85,23 @@ def fetch_apache(jars):
 
 
 def free_port():
-    """A loopback port that nobody listens on or will use to connect, none given twice."""
-    while True:
+    """A loopback port that nobody listens on or will use to connect; none is given twice by this
+    process, nor to another suite while this process lives, whether its server runs or not."""
+    for _ in range(PORT_TRIES_MAX):
         port = random.choice(PORTS)
-        if port in GIVEN:
-            continue
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        GIVEN.add(port)
-        return port
+        if claim_port(port):
+            return port
+    raise CannotRun(f"no port from {PORTS.start} to {PORTS.stop - 1} is free on 127.0.0.1")
+
+
+def claim_port(port):
+    """Whether nobody listens on the loopback port or has been given it, and it is ours now."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return CLAIMED_PORTS.claim(port)
 
 
 def four_letter_word(address, word, timeout_s=5.0):

@@ -1,7 +1,5 @@
 """Quotas, containers and TTL nodes: what the server does by itself."""
 
-import time
-
 from scenarios import scenario
 from wire import EPHEMERAL, SEQUENTIAL, create, create_container, create_ttl, delete, exists
 from wire import get_children2, get_data, multi, set_data
@@ -125,12 +123,14 @@ def quota_after_a_restart(side):
 
 
 REAPER = {"znode.container.checkIntervalMs": "300"}
+# Long enough for the requests in between to be done before, on a busy machine too.
+SHORT_MS = 1500
 
 
 @scenario(properties=REAPER)
 def containers_are_reaped(side):
     """Once they have had a child and have none; a never-used one stays."""
-    connection, watcher = side.connect(), side.connect()
+    connection, watcher, poller = side.connect(), side.connect(), side.connect()
     connection.call(create(side.path()))
     connection.call(create_container(side.path("unused")))
     connection.call(create_container(side.path("used")))
@@ -139,7 +139,7 @@ def containers_are_reaped(side):
     connection.call(create(side.path("full/c")))
     watcher.call(exists(side.path("used"), True))
     connection.call(delete(side.path("used/c")))
-    time.sleep(1.0)
+    side.await_gone(poller, side.path("used"))
     watcher.settle()
     connection.call(get_children2(side.path()))
     connection.call(create(side.path("after")))
@@ -148,16 +148,16 @@ def containers_are_reaped(side):
 @scenario(cfg={"extendedTypesEnabled": "true"}, properties=REAPER)
 def ttl_nodes_are_reaped(side):
     """When nobody changed them for their time and they have no children."""
-    connection, watcher = side.connect(), side.connect()
+    connection, watcher, poller = side.connect(), side.connect(), side.connect()
     connection.call(create(side.path()))
-    connection.call(create_ttl(side.path("short"), 100))
     connection.call(create_ttl(side.path("long"), 100_000))
-    connection.call(create_ttl(side.path("parent"), 100))
+    connection.call(create_ttl(side.path("parent"), SHORT_MS))
     connection.call(create(side.path("parent/c")))
+    connection.call(create_ttl(side.path("short"), SHORT_MS))
     watcher.call(exists(side.path("short"), True))
-    time.sleep(1.0)
+    side.await_gone(poller, side.path("short"))
     watcher.settle()
     connection.call(get_children2(side.path()))
     connection.call(delete(side.path("parent/c")))
-    time.sleep(1.0)
+    side.await_gone(poller, side.path("parent"))
     connection.call(get_children2(side.path()))

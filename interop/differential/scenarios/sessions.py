@@ -52,14 +52,15 @@ def only_the_socket_goes(side):
     again.call(delete(side.path()))
 
 
-@scenario(cfg={"tickTime": "200"})
+@scenario(cfg={"tickTime": "200", "maxSessionTimeout": "30000"})
 def expiry(side):
     """A silent session ends, its socket too; a pinging one lives."""
-    silent, lively, watcher = (side.connect(timeout_ms=wait) for wait in (400, 400, 4000))
+    silent, lively, watcher = (side.connect(timeout_ms=wait) for wait in (800, 2000, 30_000))
     silent.call(create(side.path(), flags=EPHEMERAL))
     lively.call(create(side.path() + "2", flags=EPHEMERAL))
     watcher.call(exists(side.path(), True))
-    for _ in range(15):
+    # For longer than the lively one may be silent; no sleep is, by far, on a busy machine either.
+    for _ in range(30):
         time.sleep(0.1)
         # Not written down: the moment of expiry lies anywhere within a tick.
         lively.quietly(ping())
@@ -73,12 +74,12 @@ def expiry(side):
 @scenario(cfg={"tickTime": "200"}, alone="a learner tells of its clients every half tick")
 def any_request_renews(side):
     """Also one that fails."""
-    connection = side.connect(timeout_ms=400)
+    connection = side.connect(timeout_ms=2000)
     connection.call(create(side.path(), flags=EPHEMERAL))
     for _ in range(6):
-        time.sleep(0.15)
+        time.sleep(0.3)
         connection.call(create(side.path()))
-        time.sleep(0.15)
+        time.sleep(0.3)
         connection.call(exists("/nope"))
     connection.call(exists(side.path()))
 

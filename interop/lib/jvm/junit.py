@@ -15,8 +15,10 @@ import shutil
 import subprocess
 import sys
 
-INTEROP = pathlib.Path(__file__).resolve().parent.parent.parent
-CACHE = pathlib.Path(os.environ.get("OXKEEPER_CACHE", INTEROP / ".cache"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from cache import CACHE, INTEROP, locked, maven  # noqa: E402
+
 CANNOT_RUN = 2
 # A suite that hangs is a failed suite.
 SUITE_S = 900
@@ -30,7 +32,14 @@ def cannot_run(text):
 
 def build(suite):
     """Compiles the suite's tests and gathers its jars; returns the class path."""
-    home = CACHE / suite
+    # It may be asked for in several roles side by side; one of them builds.
+    with locked(suite):
+        build_if_old(suite, CACHE / suite)
+    return f"{CACHE / suite / 'test-classes'}{os.pathsep}{CACHE / suite / 'jars'}/*"
+
+
+def build_if_old(suite, home):
+    """Builds the suite into `home` unless what is there is newer than the sources."""
     stamp = home / "built"
     pom = INTEROP / suite / "pom.xml"
     sources = [pom, INTEROP / "lib" / "jvm" / "pom.xml", *(INTEROP / suite / "src").rglob("*.java")]
@@ -42,17 +51,16 @@ def build(suite):
             cannot_run("mvn (Maven) is not installed")
         # A class whose source has gone must not be run again.
         shutil.rmtree(home, ignore_errors=True)
-        command = [
-            "mvn", "-q", "-B", "-Dstyle.color=never", "-f", str(pom), f"-Dsuite.build={home}",
+        words = [
+            "-Dstyle.color=never", "-f", str(pom), f"-Dsuite.build={home}",
             "test-compile", "dependency:copy-dependencies", f"-DoutputDirectory={home / 'jars'}",
         ]
         # Offline first: quick, and the only way without a network once ~/.m2 has the packages.
-        if subprocess.run([*command, "-o"], capture_output=True, check=False).returncode != 0:
-            done = subprocess.run(command, stdout=sys.stderr, check=False)
+        if maven(*words, "-o", capture_output=True).returncode != 0:
+            done = maven(*words, stdout=sys.stderr)
             if done.returncode != 0:
                 cannot_run(f"Maven could not build interop/{suite} (its errors are above)")
         stamp.touch()
-    return f"{home / 'test-classes'}{os.pathsep}{home / 'jars'}/*"
 
 
 def launcher(suite, classpath, only):

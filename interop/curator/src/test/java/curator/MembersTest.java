@@ -39,7 +39,8 @@ class MembersTest extends Fixture {
 
     @Test
     void persistentTtlNodeGoesWithItsOwner() throws Exception {
-        PersistentTtlNode node = new PersistentTtlNode(one, "/ttl", 500, bytes("x"));
+        // Its owner renews it twice in that time, which it must not miss.
+        PersistentTtlNode node = new PersistentTtlNode(one, "/ttl", 4000, bytes("x"));
         node.start();
         assertTrue(node.waitForInitialCreate(LATE_S, TimeUnit.SECONDS));
         assertNotNull(two.checkExists().forPath("/ttl"));
