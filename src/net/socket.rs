@@ -26,10 +26,7 @@ impl ClientSocket for TcpStream {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let n = TcpStream::try_read(self, into)?;
         if n < into.len() {
-            // There is no more now, which a second call would only be told by the kernel. What
-            // comes later makes it readable again, and the end of the stream stays readable.
-            let nothing_left = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-            let _ = self.try_io(Interest::READABLE, nothing_left);
+            emptied(self);
         }
         Ok(n)
     }
@@ -50,4 +47,13 @@ impl ClientSocket for TcpStream {
     fn hang_up(&self) {
         listener::hang_up(self);
     }
+}
+
+/// A read that has not filled its buffer has emptied the socket, which a second one would only be
+/// told by the kernel. What comes later makes the socket readable again, and the end of the stream
+/// stays readable.
+pub(super) fn emptied(socket: &TcpStream) {
+    let nothing_left = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+    // The error has done its work by being one.
+    let _ = socket.try_io(Interest::READABLE, nothing_left);
 }

@@ -14,6 +14,7 @@ use super::snapshot::Intake;
 use super::thread::Desk;
 use super::SnapshotSink;
 use crate::limits;
+use crate::net::socket::emptied;
 use crate::types::Zxid;
 use crate::zab::{Event, Packet};
 
@@ -190,7 +191,12 @@ async fn read_more(link: &Link, buffer: &mut BytesMut) -> Result<(), End> {
         make_room(buffer);
         match link.stream.try_read_buf(buffer) {
             Ok(0) => return Err(End::PeerClosed),
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                if buffer.len() < buffer.capacity() {
+                    emptied(&link.stream);
+                }
+                return Ok(());
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(gone(e)),
         }
