@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inflow::Inflow;
 use super::reader::Reader;
+use super::shortcut::Shortcut;
 use super::thread::Desk;
 use super::tracker::Tracker;
 use super::writer::{self, Item, Queue};
@@ -44,6 +46,8 @@ pub(super) struct Link {
     pub closing: CancellationToken,
     /// What the log shall tell of it in the end, if anything.
     pub tracker: Option<Tracker>,
+    /// To be told of what has been sent.
+    pub shortcut: Option<Arc<Shortcut>>,
     /// Too much is queued.
     overrun: CancellationToken,
 }
@@ -74,11 +78,10 @@ impl End {
 
 impl Link {
     pub fn new(
-        id: LinkId,
-        origin: Origin,
-        peer: SocketAddr,
+        (id, origin, peer): (LinkId, Origin, SocketAddr),
         stream: TcpStream,
         tracker: Option<Tracker>,
+        shortcut: Option<Arc<Shortcut>>,
     ) -> Link {
         Link {
             id,
@@ -90,6 +93,7 @@ impl Link {
             queued: Notify::new(),
             closing: CancellationToken::new(),
             tracker,
+            shortcut,
             overrun: CancellationToken::new(),
         }
     }

@@ -6,7 +6,7 @@
 //!   core ─ Output ─▶ PeerPorts ─ commands ─▶ ┌ quorum thread ───────────────────────┐
 //!                                            │ listener │ dial ──▶ link ─┬─ writer ─┼─▶ socket
 //!   core ◀─ Event ── EventSink ◀─ packets ── │                           └─ reader ◀┼── socket
-//!                                            └──── transfer ▲ │ snapshot ───────────┘
+//!                  └─ shortcut, if short ──▶ └──── transfer ▲ │ snapshot ───────────┘
 //!                                  files: log, snapshot ────┘ └──▶ SnapshotSink
 //! ```
 //!
@@ -20,6 +20,7 @@ mod log;
 mod ports;
 mod reader;
 mod shelf;
+mod shortcut;
 mod snapshot;
 mod thread;
 mod tracker;

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::inflow::Taken;
 use super::shelf::Shelf;
+use super::shortcut::Shortcuts;
 use super::{Door, SnapshotFile, SnapshotSink};
 use crate::types::{Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification};
@@ -61,6 +62,7 @@ pub struct PeerPorts<S> {
     queued: Vec<Command>,
     mailbox: Arc<Mailbox>,
     shelf: Arc<Shelf<S>>,
+    shortcuts: Arc<Shortcuts>,
     taken: Taken,
     /// So much of a link is worth a word.
     portion: usize,
@@ -70,10 +72,11 @@ impl<S: SnapshotSink> PeerPorts<S> {
     pub(super) fn new(
         mailbox: Arc<Mailbox>,
         shelf: Arc<Shelf<S>>,
+        shortcuts: Arc<Shortcuts>,
         input_bytes_max: usize,
     ) -> PeerPorts<S> {
         let (queued, taken) = (Vec::new(), Taken::default());
-        PeerPorts { queued, mailbox, shelf, taken, portion: input_bytes_max / 4 }
+        PeerPorts { queued, mailbox, shelf, shortcuts, taken, portion: input_bytes_max / 4 }
     }
 
     /// The core takes this event now, so that more may be read from its link. To be said of every
@@ -124,7 +127,9 @@ impl<S: SnapshotSink> PeerPorts<S> {
 
     /// Puts encoded packets behind whatever the link still has to send.
     pub fn send(&mut self, link: LinkId, packets: Bytes) {
-        self.queued.push(Command::Send { link, packets });
+        if !packets.is_empty() {
+            self.queued.push(Command::Send { link, packets });
+        }
     }
 
     /// Puts there PROPOSAL and COMMIT of every record of the log behind `from`, up to `upto`.
@@ -145,6 +150,7 @@ impl<S: SnapshotSink> PeerPorts<S> {
 
     /// Lets all of it happen.
     pub fn flush(&mut self) {
+        self.shortcuts.take(&mut self.queued);
         self.mailbox.push(&mut self.queued);
     }
 

@@ -15,6 +15,7 @@ use jute::Encode;
 
 use self::kit::{body, packet, proposals, Kit, FRAMED_BODY_HEAD};
 use super::*;
+use crate::limits;
 
 const GARBAGE: [&[u8]; 4] = [
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -141,6 +142,32 @@ fn packets_logs_and_snapshots_keep_their_order() {
     // And the other direction has gone on all the time.
     peer.write_all(&packet(PacketType::Ack, 4, None)).unwrap();
     kit.expect_packet(link, PacketType::Ack, 4, None);
+}
+
+#[test]
+fn short_packets_overtake_nothing() {
+    let mut kit = Kit::new();
+    let (mut peer, link) = kit.learner();
+    kit.put_log(1..=100);
+    let mut expected = Vec::new();
+    for turn in 0..2_000i64 {
+        // The pipeline sends the short ones itself, until one is too long or the socket is full.
+        let len = [0, 20, 300, 3 * limits::SHORTCUT_BYTES_MAX][(turn % 7) as usize % 4];
+        let ping = packet(PacketType::Ping, turn, Some(&vec![turn as u8; len]));
+        expected.extend_from_slice(&ping);
+        kit.ports.send(link, ping.into());
+        if turn % 500 == 0 {
+            kit.ports.send_log(link, Zxid(0), Zxid(100));
+            expected.extend(proposals(1..=100));
+        }
+        kit.ports.flush();
+    }
+    kit.ports.send(link, Bytes::new());
+    kit.ports.close(link);
+    kit.ports.flush();
+    let mut got = vec![0; expected.len()];
+    peer.read_exact(&mut got).unwrap();
+    assert!(got == expected);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 use super::link::{self, Link, Origin};
 use super::ports::{Command, Mailbox};
 use super::shelf::Shelf;
+use super::shortcut::Shortcuts;
 use super::tracker::Tracker;
 use super::writer::Item;
 use super::{
@@ -49,13 +50,19 @@ impl QuorumThread {
             .build()?;
         let mailbox = Arc::new(Mailbox::default());
         let shelf = Arc::new(Shelf::new());
+        let shortcuts = Arc::new(Shortcuts::default());
         let input_max = settings.input_bytes_max;
-        let ports = PeerPorts::new(Arc::clone(&mailbox), Arc::clone(&shelf), input_max);
+        let ports = PeerPorts::new(
+            Arc::clone(&mailbox),
+            Arc::clone(&shelf),
+            Arc::clone(&shortcuts),
+            input_max,
+        );
         let thread = std::thread::Builder::new().name("quorum".to_owned()).spawn(move || {
             let local = LocalSet::new();
             local.block_on(&runtime, async move {
                 let election_port = setup(Arc::clone(&sink));
-                let desk = Rc::new(Desk::new(settings, sources, shelf, sink));
+                let desk = Rc::new(Desk::new(settings, sources, (shelf, shortcuts), sink));
                 desk.serve(&mailbox, election_port.as_ref()).await;
             });
             drop(local);
@@ -78,6 +85,7 @@ pub(super) struct Desk<S> {
     pub settings: Settings,
     pub sources: Sources<S>,
     pub shelf: Arc<Shelf<S>>,
+    shortcuts: Arc<Shortcuts>,
     sink: EventSink,
     links: RefCell<BTreeMap<LinkId, Rc<Link>>>,
     last_link: Cell<u64>,
@@ -87,11 +95,17 @@ pub(super) struct Desk<S> {
 }
 
 impl<S: SnapshotSink> Desk<S> {
-    fn new(settings: Settings, sources: Sources<S>, shelf: Arc<Shelf<S>>, sink: EventSink) -> Self {
+    fn new(
+        settings: Settings,
+        sources: Sources<S>,
+        (shelf, shortcuts): (Arc<Shelf<S>>, Arc<Shortcuts>),
+        sink: EventSink,
+    ) -> Self {
         Desk {
             settings,
             sources,
             shelf,
+            shortcuts,
             sink,
             links: RefCell::default(),
             last_link: Cell::new(0),
@@ -168,7 +182,12 @@ impl<S: SnapshotSink> Desk<S> {
         // Fails only on a socket that is of no use any more, as its reader will find out.
         let _ = stream.set_nodelay(nodelay);
         let tracker = self.settings.packets_told.map(Tracker::new);
-        let link = Rc::new(Link::new(id, origin, peer, stream, tracker));
+        // A tracker is told of everything, on this thread.
+        let shortcut = match tracker {
+            None => self.shortcuts.open(id, &stream),
+            Some(_) => None,
+        };
+        let link = Rc::new(Link::new((id, origin, peer), stream, tracker, shortcut));
         self.links.borrow_mut().insert(id, Rc::clone(&link));
         tracing::debug!("Quorum connection {} with {peer} is open ({origin:?})", id.0);
         self.tell(Event::LinkOpened { link: id });
@@ -178,6 +197,7 @@ impl<S: SnapshotSink> Desk<S> {
     /// The link is gone.
     pub fn part(&self, link: LinkId) {
         self.links.borrow_mut().remove(&link);
+        self.shortcuts.close(link);
         self.tell(Event::LinkClosed { link });
         self.link_gone.notify_one();
     }

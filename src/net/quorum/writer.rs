@@ -35,11 +35,9 @@ pub(super) struct Queue {
 }
 
 impl Queue {
+    /// Puts something behind the others; never packets of no bytes.
     pub fn push(&mut self, item: Item) {
         if let Item::Packets(packets) = &item {
-            if packets.is_empty() {
-                return;
-            }
             self.bytes += packets.len();
         }
         self.bytes += size_of::<Item>();
@@ -63,8 +61,12 @@ impl Queue {
         self.bytes
     }
 
-    /// Shows the packets at the front to `write`, which says how many bytes it took.
-    fn write(&mut self, write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>) -> io::Result<()> {
+    /// Shows the packets at the front to `write`, which says how many bytes it took; how many items
+    /// are out by that.
+    fn write(
+        &mut self,
+        write: impl FnOnce(&[IoSlice<'_>]) -> io::Result<usize>,
+    ) -> io::Result<usize> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for (slice, item) in slices.iter_mut().zip(&self.items) {
@@ -74,6 +76,7 @@ impl Queue {
         }
         let mut written = write(&slices[..count])?;
         self.bytes -= written;
+        let before = self.items.len();
         while written > 0 {
             let Some(Item::Packets(packets)) = self.items.front_mut() else {
                 unreachable!("only packets were shown");
@@ -85,7 +88,7 @@ impl Queue {
                 self.pop();
             }
         }
-        Ok(())
+        Ok(before - self.items.len())
     }
 }
 
@@ -113,6 +116,7 @@ pub(super) async fn run<S: SnapshotSink>(link: &Link, desk: &Desk<S>) -> End {
             }
             Front::Transfer { of_log, transfer: Ok(transfer) } => {
                 let outcome = pass_on(link, of_log, transfer, stall).await;
+                sent(link, 1);
                 if outcome.is_ok() && !link.queue.borrow().has_transfer() {
                     desk.tell(Event::BulkSent { link: link.id });
                 }
@@ -162,12 +166,22 @@ async fn write_packets(link: &Link, within: Option<Duration>) -> Result<(), End>
             Ok(written)
         });
         match attempt {
-            Ok(()) => return Ok(()),
+            Ok(items) => {
+                sent(link, items);
+                return Ok(());
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 writable(link, within).await?;
             }
             Err(e) => return Err(unwritable(e)),
         }
+    }
+}
+
+/// So many items of the queue are out.
+fn sent(link: &Link, items: usize) {
+    if let Some(shortcut) = &link.shortcut {
+        shortcut.sent(items);
     }
 }
 
