@@ -48,7 +48,7 @@ pub const LINK_INPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Packets for a server that the pipeline sends by itself, bytes: a few transactions at most. More
 /// is sent by the quorum thread, meanwhile the pipeline syncs its disk.
-pub const SHORTCUT_BYTES_MAX: usize = 4096;
+pub const SHORTCUT_BYTES_MAX: usize = 1024;
 
 /// Read from a quorum connection at once, bytes; a longer packet gets more room as it comes.
 pub const LINK_READ_BYTES: usize = 64 * 1024;

@@ -26,6 +26,10 @@ use crate::tree::Replica;
 use crate::types::{Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
+/// With no more changes than these under way whoever waits for one gains more by its being soon than
+/// all together by its being gathered with others.
+const QUIET_CHANGES: usize = 4;
+
 /// What the pipeline thread of a member owns besides.
 pub struct Member<N> {
     pub ports: N,
@@ -195,8 +199,10 @@ impl<P: Platform> Driver<P> {
 
     /// Lets go what has been put out for the other members.
     pub(super) fn send_off(&mut self) {
+        let is_quiet =
+            self.shared.asks.is_empty() && self.peer.outstanding_changes() <= QUIET_CHANGES;
         if let Some(member) = &mut self.member {
-            member.ports.flush();
+            member.ports.flush(is_quiet);
         }
     }
 

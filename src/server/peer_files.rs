@@ -103,8 +103,8 @@ impl Ports for PeerSockets {
         self.ports.close(link);
     }
 
-    fn flush(&mut self) {
-        self.ports.flush();
+    fn flush(&mut self, is_quiet: bool) {
+        self.ports.flush(is_quiet);
     }
 
     fn heard(&mut self, event: &Event) {

@@ -47,8 +47,8 @@ pub trait Ports {
     /// Sends the snapshot of `zxid` once it is written.
     fn send_snapshot(&mut self, link: LinkId, zxid: Zxid, file: Self::File);
     fn close(&mut self, link: LinkId);
-    /// Lets all of it happen.
-    fn flush(&mut self);
+    /// Lets all of it happen. `is_quiet`: nothing else is to be done, and it shall happen soon.
+    fn flush(&mut self, is_quiet: bool);
     /// The core takes this in now: its bytes do not wait any more.
     fn heard(&mut self, event: &Event);
     /// Makes the snapshot of which `SnapshotReceived` was told this server's state, durably.

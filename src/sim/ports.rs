@@ -134,7 +134,7 @@ impl Ports for SimPorts {
         self.queued.push(Command::Close { link });
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, _is_quiet: bool) {
         let spent_ns = scene::spent_ns();
         let commands = self.queued.drain(..).map(|command| (spent_ns, command));
         self.desk.borrow_mut().commands.extend(commands);
@@ -150,7 +150,7 @@ impl Ports for SimPorts {
     }
 
     fn stop(mut self) {
-        self.flush();
+        self.flush(false);
     }
 }
 

@@ -148,9 +148,13 @@ impl<S: SnapshotSink> PeerPorts<S> {
         self.queued.push(Command::Close { link });
     }
 
-    /// Lets all of it happen.
-    pub fn flush(&mut self) {
-        self.shortcuts.take(&mut self.queued);
+    /// Lets all of it happen. What is short goes from here if `is_quiet`; under load the thread
+    /// gathers it, so that the others are not woken for every single packet.
+    pub fn flush(&mut self, is_quiet: bool) {
+        match is_quiet {
+            true => self.shortcuts.take(&mut self.queued),
+            false => self.shortcuts.pass_by(&self.queued),
+        }
         self.mailbox.push(&mut self.queued);
     }
 

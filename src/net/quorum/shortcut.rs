@@ -52,22 +52,39 @@ impl Shortcuts {
             Command::Send { link, packets } => {
                 !open.get(link).is_some_and(|shortcut| shortcut.send(packets))
             }
-            Command::SendLog { link, .. } | Command::SendSnapshot { link, .. } => {
-                if let Some(shortcut) = open.get(link) {
-                    shortcut.hand_over();
-                }
+            command => {
+                leave_to_thread(&mut open, command);
                 true
             }
-            Command::Close { link } => {
-                open.remove(link);
-                true
-            }
-            _ => true,
         });
+    }
+
+    /// Leaves all of it to the thread.
+    pub fn pass_by(&self, commands: &[Command]) {
+        if !commands.is_empty() {
+            let mut open = self.lock();
+            commands.iter().for_each(|command| leave_to_thread(&mut open, command));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<LinkId, Arc<Shortcut>>> {
         self.open.lock().expect("nobody panics while holding it")
+    }
+}
+
+fn leave_to_thread(open: &mut BTreeMap<LinkId, Arc<Shortcut>>, command: &Command) {
+    match command {
+        Command::Send { link, .. }
+        | Command::SendLog { link, .. }
+        | Command::SendSnapshot { link, .. } => {
+            if let Some(shortcut) = open.get(link) {
+                shortcut.hand_over();
+            }
+        }
+        Command::Close { link } => {
+            open.remove(link);
+        }
+        _ => {}
     }
 }
 

@@ -125,7 +125,7 @@ fn packets_logs_and_snapshots_keep_their_order() {
     kit.ports.send_snapshot(link, kit::file(Zxid(4000), image.clone()));
     kit.ports.send_log(link, Zxid(4000), Zxid(4000));
     kit.ports.send(link, packet(PacketType::NewLeader, 4, None).into());
-    kit.ports.flush();
+    kit.ports.flush(true);
     let mut expected = packet(PacketType::Diff, 1, None);
     expected.extend(proposals(11..=4000));
     expected.extend(packet(PacketType::Ping, 2, None));
@@ -160,11 +160,11 @@ fn short_packets_overtake_nothing() {
             kit.ports.send_log(link, Zxid(0), Zxid(100));
             expected.extend(proposals(1..=100));
         }
-        kit.ports.flush();
+        kit.ports.flush(true);
     }
     kit.ports.send(link, Bytes::new());
     kit.ports.close(link);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let mut got = vec![0; expected.len()];
     peer.read_exact(&mut got).unwrap();
     assert!(got == expected);
@@ -176,7 +176,7 @@ fn what_cannot_be_read_closes_the_link() {
     kit.put_log(1..=10);
     let (mut peer, link) = kit.learner();
     kit.ports.send_log(link, Zxid(5), Zxid(12));
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(link);
     let mut got = Vec::new();
     peer.read_to_end(&mut got).unwrap();
@@ -184,7 +184,7 @@ fn what_cannot_be_read_closes_the_link() {
     let (_peer, link) = kit.learner();
     let open = Box::new(|| Err(io::Error::other("the file is gone")));
     kit.ports.send_snapshot(link, SnapshotFile { zxid: Zxid(1), open });
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(link);
 }
 
@@ -199,7 +199,7 @@ fn a_peer_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     while kit.events.try_recv().is_err() {
         kit.ports.send(slow, piece.clone());
         kit.ports.send(quick, piece.clone());
-        kit.ports.flush();
+        kit.ports.flush(true);
         quick_peer.read_exact(&mut got).unwrap();
         turns += 1;
         assert!(turns < 1000, "never cut off");
@@ -217,7 +217,7 @@ fn a_slow_peer_gets_its_snapshot_while_others_are_served() {
     kit.ports.send_snapshot(slow, kit::file(Zxid(9), image.clone()));
     kit.ports.send(slow, packet(PacketType::NewLeader, 4, None).into());
     kit.ports.send(quick, packet(PacketType::Ping, 1, None).into());
-    kit.ports.flush();
+    kit.ports.flush(true);
     let ping = packet(PacketType::Ping, 1, None);
     let mut got = vec![0; ping.len()];
     quick_peer.read_exact(&mut got).unwrap();
@@ -234,18 +234,18 @@ fn listening_ends_and_begins_again() {
     for _ in 0..3 {
         let (mut peer, link) = kit.learner();
         kit.ports.listen(false);
-        kit.ports.flush();
+        kit.ports.flush(true);
         kit.expect_closed(link);
         assert_eq!(peer.read(&mut [0]).unwrap(), 0);
         assert!(TcpStream::connect(kit.quorum_address()).is_err());
         kit.ports.listen(true);
-        kit.ports.flush();
+        kit.ports.flush(true);
     }
     // On again before it was off: the ports are free in between.
     let (_peer, link) = kit.learner();
     kit.ports.listen(false);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(link);
     kit.learner();
 }
@@ -257,14 +257,14 @@ fn a_taken_port_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     kit.set_address(kit::ME, &[taken.local_addr().unwrap()]);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     match kit.next_event() {
         Event::ListenFailed { why } => assert!(why.contains("in use"), "{why}"),
         other => panic!("{other:?}"),
     }
     kit.set_address(kit::ME, &[]);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert!(matches!(kit.next_event(), Event::ListenFailed { .. }));
 }
 
@@ -275,7 +275,7 @@ fn one_of_several_addresses_is_enough_to_listen() {
     let free = kit.quorum_address();
     kit.set_address(kit::ME, &[taken.local_addr().unwrap(), free]);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.learner();
 }
 
@@ -290,7 +290,7 @@ fn both_families_are_listened_on_and_dialled() {
     kit.set_address(kit::ME, &[kit.quorum_address(), six]);
     kit.ports.listen(true);
     kit.ports.dial(kit::ME, 5000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let mut opened = 0;
     // Both dials may connect; the one that comes second is dropped, and its other end closed.
     while opened < 2 {
@@ -298,7 +298,7 @@ fn both_families_are_listened_on_and_dialled() {
     }
     kit.set_address(kit::ME, &[six]);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let _peer = kit.connect(six);
     while !matches!(kit.next_event(), Event::LinkOpened { .. }) {}
 }
@@ -309,7 +309,7 @@ fn the_wildcard_listens_everywhere() {
     let port = kit.quorum_address().port();
     kit.set_address(kit::ME, &[([0, 0, 0, 0], port).into()]);
     kit.ports.listen(true);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let (_peer, _) = kit.learner();
     kit.connect(([127, 0, 0, 2], port).into());
 }
@@ -320,7 +320,7 @@ fn a_dial_finds_the_address_that_answers() {
     let leader = TcpListener::bind("127.0.0.1:0").unwrap();
     kit.set_address(Sid(2), &[kit::refusing(), leader.local_addr().unwrap(), kit::refusing()]);
     kit.ports.dial(Sid(2), 5000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let (mut peer, _) = leader.accept().unwrap();
     let link = kit.expect_opened();
     peer.write_all(&packet(PacketType::LeaderInfo, 1, None)).unwrap();
@@ -333,15 +333,15 @@ fn a_dial_tries_five_times_and_then_fails() {
     kit.set_address(Sid(2), &[kit::refusing()]);
     let begun = Instant::now();
     kit.ports.dial(Sid(2), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert!(matches!(kit.next_event(), Event::DialFailed));
     assert!(begun.elapsed() >= 4 * Duration::from_millis(kit::DIAL_PAUSE_MS));
     // A leader nobody knows, no time at all.
     kit.ports.dial(Sid(77), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert!(matches!(kit.next_event(), Event::DialFailed));
     kit.ports.dial(Sid(2), 0);
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert!(matches!(kit.next_event(), Event::DialFailed));
 }
 
@@ -351,7 +351,7 @@ fn a_dial_waits_for_a_leader_that_is_late() {
     let late = kit::Late::reserve();
     kit.set_address(Sid(2), &[late.address()]);
     kit.ports.dial(Sid(2), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let leader = late.listen();
     kit.expect_opened();
     drop(leader);
@@ -364,19 +364,19 @@ fn a_newer_dial_takes_the_place_of_the_old() {
     kit.set_address(Sid(2), &[kit::refusing()]);
     kit.set_address(Sid(3), &[leader.local_addr().unwrap()]);
     kit.ports.dial(Sid(2), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.ports.dial(Sid(3), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let first = kit.expect_opened();
     // What was dialled before is closed.
     kit.ports.dial(Sid(3), 60_000);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(first);
     let second = kit.expect_opened();
     assert_ne!(first, second);
     kit.ports.dial(Sid(2), 60_000);
     kit.ports.cancel_dial();
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(second);
     let rest = kit.finish();
     assert!(rest.is_empty(), "{rest:?}");
@@ -391,7 +391,7 @@ fn closing_sends_what_is_queued_and_reads_no_more() {
     kit.ports.close(link);
     kit.ports.send(link, vec![4; 100].into());
     kit.ports.close(link);
-    kit.ports.flush();
+    kit.ports.flush(true);
     let mut got = Vec::new();
     peer.read_to_end(&mut got).unwrap();
     assert!(got == bytes);
@@ -406,7 +406,7 @@ fn closing_does_not_wait_for_ever() {
     kit.ports.send(link, vec![3; 8 << 20].into());
     kit.ports.send_snapshot(link, kit::file(Zxid(1), body(30 << 20)));
     kit.ports.close(link);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(link);
     drop(peer);
 }
@@ -419,7 +419,7 @@ fn a_peer_that_goes_is_told_once() {
     kit.expect_closed(link);
     kit.ports.send(link, vec![1].into());
     kit.ports.close(link);
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert!(kit.finish().is_empty());
 }
 
@@ -563,7 +563,7 @@ fn votes_go_to_the_election_port() {
         config: None,
     };
     kit.ports.notify(Sid(9), notification.clone());
-    kit.ports.flush();
+    kit.ports.flush(true);
     assert_eq!(kit.notified.recv_timeout(kit::PATIENCE).unwrap(), (Sid(9), notification));
 }
 
@@ -599,7 +599,7 @@ fn every_link_is_opened_first_and_closed_last() {
             6 => kit.ports.send_log(link, Zxid(choice as i64 % 300), Zxid(300)),
             _ => kit.ports.send_snapshot(link, kit::file(Zxid(1), body(choice % 100_000))),
         }
-        kit.ports.flush();
+        kit.ports.flush(true);
         events.extend(kit.events.try_iter());
         links = events.iter().filter_map(kit::opened).collect();
     }

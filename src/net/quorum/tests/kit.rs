@@ -81,7 +81,7 @@ impl Kit {
         let kit_address = refusing();
         addresses.lock().unwrap().insert(ME, vec![to_quorum(&kit_address)]);
         ports.listen(true);
-        ports.flush();
+        ports.flush(true);
         Kit { ports, events, notified, thread, addresses, log, gate, sinks }
     }
 
@@ -129,7 +129,7 @@ impl Kit {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         self.set_address(Sid(2), &[listener.local_addr().unwrap()]);
         self.ports.dial(Sid(2), 20_000);
-        self.ports.flush();
+        self.ports.flush(true);
         let (peer, _) = listener.accept().unwrap();
         peer.set_nodelay(true).unwrap();
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -147,7 +147,7 @@ impl Kit {
     pub fn next_event(&mut self) -> Event {
         let event = self.events.recv_timeout(PATIENCE).expect("an event");
         self.ports.heard(&event);
-        self.ports.flush();
+        self.ports.flush(true);
         event
     }
 

@@ -53,7 +53,7 @@ fn flood(kit: &mut Kit, of: LinkId, held: &mut Vec<Event>) -> usize {
 fn hear(kit: &mut Kit, events: Vec<Event>) {
     for event in events {
         kit.ports.heard(&event);
-        kit.ports.flush();
+        kit.ports.flush(true);
     }
 }
 
@@ -69,7 +69,7 @@ fn a_core_that_is_behind_is_not_told_more_and_loses_nothing() {
         assert!(unheard < kit::INPUT_BYTES_MAX + (1 << 20), "{unheard} bytes unheard");
         // What it has to say itself still goes out.
         kit.ports.send(link, packet(PacketType::Ping, 7, None).into());
-        kit.ports.flush();
+        kit.ports.flush(true);
         let mut ping = vec![0; packet(PacketType::Ping, 7, None).len()];
         peer.read_exact(&mut ping).unwrap();
         let mut next = held.len() as i64;
@@ -94,7 +94,7 @@ fn one_peers_flood_stands_in_nobody_elses_way_and_can_be_ended() {
     other.write_all(&packet(PacketType::Ping, 1, None)).unwrap();
     kit.expect_packet(other_link, PacketType::Ping, 1, None);
     kit.ports.close(link);
-    kit.ports.flush();
+    kit.ports.flush(true);
     kit.expect_closed(link);
     writing.join().unwrap();
     // Too late, and no harm.
@@ -110,7 +110,7 @@ fn a_learner_that_stops_reading_its_snapshot_is_let_go() {
     // In front of it, too: the system takes the first bytes of anything.
     kit.ports.send(link, vec![0; 8 << 20].into());
     kit.ports.send_snapshot(link, kit::file(Zxid(9), body(40 << 20)));
-    kit.ports.flush();
+    kit.ports.flush(true);
     let mut some = vec![0; 1 << 20];
     // It may be let go before that, too.
     let _ = peer.read_exact(&mut some);
