@@ -46,20 +46,31 @@ def apache_command(home, heap):
     return ["java", *flags, "-cp", path, main, str(home / "zoo.cfg")], dict(os.environ)
 
 
+def pinned(command, cpus):
+    """The command on these processors only (`0` or `0,1`; None is all). Both servers take the
+    number of their threads from how many they may use."""
+    if cpus is None:
+        return command
+    if shutil.which("taskset") is None:
+        raise CannotRun("taskset (util-linux) is missing")
+    return ["taskset", "-c", cpus, *command]
+
+
 class MeasuredServer(Server):
     """A server as an operator would start it."""
 
-    def __init__(self, kind, heap, cfg=None):
+    def __init__(self, kind, heap, cfg=None, cpus=None):
         super().__init__(kind, cfg={**OPERATORS_CFG, **(cfg or {})})
         self.heap = heap
+        self.cpus = cpus
 
     hosts = property(lambda self: self.hostport)
 
     def command(self):
         """Command line and environment of the server process."""
-        if self.kind == "apache":
-            return apache_command(self.home, self.heap)
-        return super().command()
+        command, environment = (apache_command(self.home, self.heap) if self.kind == "apache"
+                                else super().command())
+        return pinned(command, self.cpus), environment
 
 
 class MeasuredEnsemble(Ensemble):
@@ -114,7 +125,7 @@ class Limit:
 def measured(kind, options):
     """What the load goes to: one server, or as many members as the options say."""
     if options.members == 1:
-        return MeasuredServer(kind, options.heap)
+        return MeasuredServer(kind, options.heap, cpus=getattr(options, "server_cpus", None))
     return MeasuredEnsemble(kind, options.members, options.heap)
 
 
@@ -163,8 +174,8 @@ def warm_up(server):
 
 def fill(server, nodes, data_bytes=100):
     """Creates so many znodes below `/tree/c` and leaves them there; returns the report."""
-    words = ["-o", "create", "--root", "/tree", "--ops", str(nodes), "--size", str(data_bytes), "-c", "4",
-             "-f", "128", "--warm-up", "0", "--keep"]
+    words = ["-o", "create", "--root", "/tree", "--ops", str(nodes), "--size", str(data_bytes),
+             "-c", "4", "-f", "128", "--warm-up", "0", "--keep"]
     return bench(server, words, FILL_TIMEOUT_S)
 
 

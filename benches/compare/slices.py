@@ -1,4 +1,4 @@
-"""Latencies of a part of a run: `oxkeeper bench --slices` tells them apart by tenths of a second."""
+"""Latencies of a part of a run: `oxkeeper bench --slices` tells tenths of a second apart."""
 
 SLICE_S = 0.1
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}

@@ -33,7 +33,7 @@ pub fn run(args: &EchoArgs) -> Result<(), LimitError> {
         .map_err(LimitError::Runtime)?;
     let listen = |source| LimitError::Listen { port: args.port, source };
     let listener = runtime.block_on(async { bind(args.port) }).map_err(listen)?;
-    let log = args.sync.as_deref().map(|dir| open_log(dir)).transpose()?;
+    let log = args.sync.as_deref().map(open_log).transpose()?;
     println!("listening on {}", listener.local_addr().map_err(listen)?);
     let replies = Rc::new(Replies::new(args.size as usize, args.children as usize));
     let tasks = LocalSet::new();
