@@ -512,3 +512,57 @@ fn a_first_run_serves_on_2181_until_ctrl_c_or_says_who_is_in_the_way() {
     assert_eq!(Client::open(PORT).data("/first").0, 0);
     server.terminate();
 }
+
+/// What `oxkeeper bench` reports as JSON of a load on the server at `port`.
+fn bench(port: u16, arguments: &[&str]) -> String {
+    let server = format!("127.0.0.1:{port}");
+    let done = Command::new(env!("CARGO_BIN_EXE_oxkeeper"))
+        .args(["bench", "--server", &server, "--format", "json", "--warm-up", "0"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn the_load_generator_counts_every_event_and_every_session_that_comes_back() {
+    let dir = TempDir::new().unwrap();
+    let port = free_port();
+    let mut server = Server::of_lines(dir.path(), &lines(port, ""));
+    connect(port);
+
+    // One round: each of three sessions hears of each of four nodes.
+    let told = bench(port, &["-o", "watch", "-c", "3", "--nodes", "4", "-f", "2", "-d", "0"]);
+    assert!(told.contains("\"ops\":12,") && told.contains("\"errors\":{}"), "{told}");
+
+    let told = bench(port, &["-o", "reconnect", "-c", "5"]);
+    assert!(told.contains("\"ops\":5,") && told.contains("\"errors\":{}"), "{told}");
+
+    // Created beside the data nodes; in slices, of which one at least has something.
+    let crowd = ["-o", "create", "--crowd", "--nodes", "7", "--ops", "20", "--slices", "-c", "2"];
+    let told = bench(port, &crowd);
+    assert!(told.contains("\"ops\":20,") && told.contains("\"errors\":{}"), "{told}");
+    assert!(told.contains("\"began_unix\":") && told.contains("\"slices\":[["), "{told}");
+
+    let mut left = b"\0\0\0\x01/".to_vec();
+    left.push(0);
+    let (error, names) = Client::open(port).ask(8, &left).unwrap();
+    assert_eq!((error, &names[..4]), (0, &1_i32.to_be_bytes()[..]), "only /zookeeper is left");
+    server.terminate();
+}
+
+#[test]
+fn a_bare_server_answers_the_load_of_a_real_one() {
+    let dir = TempDir::new().unwrap();
+    for more in [&[][..], &["--sync", "."]] {
+        let arguments = [&["bench-limit", "echo"], more].concat();
+        let mut limit = Server::spawn(dir.path(), &arguments, &[]);
+        limit.wait_for("\n");
+        let port = limit.said().trim_end().rsplit(':').next().unwrap().parse().unwrap();
+        for operation in ["get", "set", "mixed", "multi", "children", "session"] {
+            let told = bench(port, &["-o", operation, "-c", "2", "-f", "3", "--ops", "100"]);
+            assert!(told.contains("\"ops\":100,") && told.contains("\"errors\":{}"), "{told}");
+        }
+    }
+}

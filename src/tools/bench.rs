@@ -12,6 +12,8 @@
 //! request.
 
 mod connection;
+mod fanout;
+mod herd;
 mod histogram;
 mod report;
 mod session;
@@ -25,7 +27,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::{value_parser, Args, ValueEnum};
 use jute::OpCode;
@@ -80,6 +82,9 @@ pub struct BenchArgs {
     /// Data nodes to choose from
     #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub nodes: u32,
+    /// Create and delete beside the data nodes and not below a parent of their own
+    #[arg(long)]
+    pub crowd: bool,
     /// Children of the node that is listed
     #[arg(long, default_value_t = 100)]
     pub children: u32,
@@ -104,6 +109,13 @@ pub struct BenchArgs {
     /// Leave the nodes in place
     #[arg(long)]
     pub keep: bool,
+    /// Show the server to somebody: `watch` says `open`, waits for a line of standard input, says
+    /// `armed` and waits again; `reconnect` says `open` and waits for the server to end
+    #[arg(long)]
+    pub hold: bool,
+    /// In JSON, a histogram of each tenth of a second and when the first one began
+    #[arg(long)]
+    pub slices: bool,
     /// Seed of the choice of nodes
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -162,7 +174,7 @@ pub fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
     let addrs = args.server.iter().map(|name| resolve(name)).collect::<Result<Vec<_>, _>>()?;
     let shape = Shape {
         operation: args.operation,
-        places: Places { root: args.root.clone() },
+        places: Places { root: args.root.clone(), crowd: args.crowd },
         nodes: u64::from(args.nodes),
         data_len: args.size as usize,
         read_percent: args.read_percent,
@@ -171,13 +183,17 @@ pub fn measure(args: &BenchArgs) -> Result<Report, BenchError> {
         seed: args.seed,
     };
     build(args, &shape, addrs[0])?;
-    let measured = load(args, &shape, &addrs);
+    let measured = match args.operation {
+        Operation::Watch => fanout::measure(args, &shape, &addrs),
+        Operation::Reconnect => herd::measure(args, &addrs),
+        _ => load(args, &shape, &addrs),
+    };
     if !args.keep {
         let mut client = TreeClient::open(addrs[0])?;
         take_away(&mut client, &shape.places)?;
         client.close()?;
     }
-    measured.map(|stats| Report::new(args, measured_ns(args), stats))
+    measured
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -217,7 +233,7 @@ fn build(args: &BenchArgs, shape: &Shape, addr: SocketAddr) -> Result<(), BenchE
     }
     client.create(&places.nursery())?;
     client.create(&places.directory())?;
-    if shape.operation.needs_nodes() {
+    if shape.operation.needs_nodes() || args.crowd {
         client.create_all((0..shape.nodes).map(|n| places.node(n)), &data)?;
     }
     if shape.operation.needs_children() {
@@ -232,15 +248,16 @@ fn build(args: &BenchArgs, shape: &Shape, addr: SocketAddr) -> Result<(), BenchE
 }
 
 fn take_away(client: &mut TreeClient, places: &Places) -> Result<(), BenchError> {
-    for parent in [places.nursery(), places.directory(), places.root.clone()] {
+    for parent in [places.directory(), places.nursery(), places.root.clone()] {
         client.delete_children(&parent)?;
     }
     client.delete_all(std::iter::once(places.root.clone()))
 }
 
 /// Spreads the connections over the threads, starts them together, adds up what they counted.
-fn load(args: &BenchArgs, shape: &Shape, addrs: &[SocketAddr]) -> Result<Stats, BenchError> {
-    thread::scope(|scope| {
+fn load(args: &BenchArgs, shape: &Shape, addrs: &[SocketAddr]) -> Result<Report, BenchError> {
+    let mut began_unix = 0.0;
+    let stats = thread::scope(|scope| {
         let (ready, all_ready) = mpsc::channel();
         let mut threads = Vec::new();
         let mut starts = Vec::new();
@@ -257,6 +274,7 @@ fn load(args: &BenchArgs, shape: &Shape, addrs: &[SocketAddr]) -> Result<Stats, 
         // and the others, whose `starts` go here, give up.
         if all_ready.iter().take(threads.len()).count() == threads.len() {
             let window = window(args);
+            began_unix = unix_now() + window.measure_from_ns as f64 / 1e9;
             for start in starts {
                 start.send(window).expect("a thread that is ready waits for its start");
             }
@@ -273,7 +291,17 @@ fn load(args: &BenchArgs, shape: &Shape, addrs: &[SocketAddr]) -> Result<Stats, 
             }
         }
         total
-    })
+    });
+    let mut report = Report::new(args, measured_ns(args), stats?);
+    if args.slices {
+        report.more.push(("began_unix", began_unix));
+    }
+    Ok(report)
+}
+
+/// Seconds since 1970: for whoever looks at something else at the same time.
+fn unix_now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 fn window(args: &BenchArgs) -> Window {
@@ -316,7 +344,7 @@ fn run_thread(
     ready.send(()).expect("the main thread waits for all to be ready");
     drop(ready);
     let Ok(window) = started.recv() else { return Ok(Stats::default()) };
-    let stats = Rc::new(RefCell::new(Stats::default()));
+    let stats = Rc::new(RefCell::new(Stats::with_slices(args.slices)));
     let quota = quota_of(args);
     let tasks = LocalSet::new();
     let mut running = JoinSet::new();

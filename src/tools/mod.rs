@@ -1,3 +1,4 @@
-//! Command line tools: the load generator and file inspectors.
+//! Command line tools: the load generator, what it is measured against, and file inspectors.
 
 pub mod bench;
+pub mod limit;

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jute::proto::{ConnectRequest, ConnectResponse, RequestHeader};
 use jute::{Decode, Encode, OpCode, Writer};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::stats::Stats;
-use super::workload::{Kind, Workload};
+use super::workload::{node_number, Kind, Workload};
 use super::BenchError;
 
 /// Length, xid, zxid and error of a reply.
@@ -25,6 +25,10 @@ const REPLY_HEAD_LEN: usize = 20;
 const REPLY_LEN_MAX: usize = 256 << 20;
 /// The xid of watch events.
 const XID_EVENT: i32 = -1;
+/// The xid of pings and of their answers.
+const XID_PING: i32 = -2;
+/// A connection that only listens says something so often.
+const PING_NS: u64 = 5_000_000_000;
 /// Before a batch of requests grows beyond this, it is sent.
 const OUTPUT_LEN_SOFT_MAX: usize = 256 << 10;
 
@@ -61,6 +65,8 @@ pub struct Connection {
     written: usize,
     in_flight: VecDeque<Sent>,
     next_xid: i32,
+    /// The nodes that events have told of, until [`Connection::take_events`] takes them.
+    events: Vec<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -92,6 +98,7 @@ impl Connection {
             written: 0,
             in_flight: VecDeque::new(),
             next_xid: 1,
+            events: Vec::new(),
         };
         connection.handshake(session_timeout_ms).await?;
         Ok(connection)
@@ -130,6 +137,39 @@ impl Connection {
             self.exchange().await?;
             now_ns = window.now_ns();
             self.take_replies(now_ns, window, &mut stats.borrow_mut())?;
+        }
+    }
+
+    /// Waits for `wanted` events; `each` is told the node's number and when it was read. Pings, so
+    /// that the session outlives the wait; needs a runtime with timers.
+    pub async fn take_events(
+        &mut self,
+        wanted: u64,
+        window: &Window,
+        mut each: impl FnMut(u64, u64),
+    ) -> Result<(), BenchError> {
+        let mut none = Stats::default();
+        let mut seen = 0;
+        let mut pinged_ns = window.now_ns();
+        loop {
+            let now_ns = window.now_ns();
+            for number in self.events.drain(..) {
+                each(number, now_ns);
+                seen += 1;
+            }
+            if seen >= wanted {
+                return Ok(());
+            }
+            if now_ns - pinged_ns > PING_NS {
+                self.queue_frame(&RequestHeader { xid: XID_PING, op: OpCode::Ping.code() });
+                pinged_ns = now_ns;
+            }
+            // Woken by events, or to ping.
+            let wake = Duration::from_nanos(PING_NS);
+            if let Ok(exchanged) = tokio::time::timeout(wake, self.exchange()).await {
+                exchanged?;
+            }
+            self.take_replies(window.now_ns(), window, &mut none)?;
         }
     }
 
@@ -254,7 +294,14 @@ impl Connection {
             if !(REPLY_HEAD_LEN - 4..=REPLY_LEN_MAX).contains(&len) {
                 return Err(self.nonsense("a reply of impossible length"));
             }
-            if xid != XID_EVENT {
+            if xid == XID_EVENT {
+                // Its path is its end; one that the buffer can't hold is none of ours.
+                match self.input[at..self.filled].get(REPLY_HEAD_LEN..len + 4) {
+                    Some(event) => self.events.extend(node_number(event)),
+                    None if len + 4 <= self.input.len() => break,
+                    None => {}
+                }
+            } else if xid != XID_PING {
                 if self.in_flight.front().map(|sent| sent.xid) != Some(xid) {
                     return Err(self.nonsense("a reply to another request than the oldest one"));
                 }
@@ -336,7 +383,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
         let shape = Shape {
             operation: Operation::Get,
-            places: Places { root: "/b".into() },
+            places: Places { root: "/b".into(), crowd: false },
             nodes: 10,
             data_len: 10,
             read_percent: 100,

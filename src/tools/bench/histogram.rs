@@ -40,6 +40,12 @@ impl Histogram {
         self.max_ns = self.max_ns.max(other.max_ns);
     }
 
+    /// The ends of all buckets that hold something, ns, with their counts.
+    pub fn filled(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let filled = self.buckets.iter().enumerate().filter(|(_, n)| **n > 0);
+        filled.map(|(index, n)| (end_of(index), *n))
+    }
+
     /// How many values there are.
     pub fn count(&self) -> u64 {
         self.count

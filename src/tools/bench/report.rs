@@ -27,6 +27,10 @@ pub struct Report {
     pub all: Histogram,
     /// Replies in each second.
     pub per_second: Vec<u64>,
+    /// Latencies in each tenth of a second, if they were asked for.
+    pub slices: Option<Vec<Histogram>>,
+    /// What this operation tells besides.
+    pub more: Vec<(&'static str, f64)>,
 }
 
 impl Report {
@@ -48,6 +52,8 @@ impl Report {
             writes: stats.writes,
             all,
             per_second: stats.per_second,
+            slices: stats.slices,
+            more: Vec::new(),
         }
     }
 
@@ -96,13 +102,16 @@ impl Report {
         }
         let errors: Vec<_> = self.errors.iter().map(|(e, n)| format!("\"{e}\":{n}")).collect();
         let seconds: Vec<_> = self.per_second.iter().map(u64::to_string).collect();
-        write!(
-            out,
-            ",\"errors\":{{{}}},\"per_second\":[{}]}}",
-            errors.join(","),
-            seconds.join(",")
-        )
-        .expect("a string takes all");
+        write!(out, ",\"errors\":{{{}}},\"per_second\":[{}]", errors.join(","), seconds.join(","))
+            .expect("a string takes all");
+        for (name, value) in &self.more {
+            write!(out, ",\"{name}\":{value:.6}").expect("a string takes all");
+        }
+        if let Some(slices) = &self.slices {
+            let slices: Vec<_> = slices.iter().map(slice_json).collect();
+            write!(out, ",\"slices\":[{}]", slices.join(",")).expect("a string takes all");
+        }
+        out.push('}');
         out
     }
 
@@ -114,6 +123,12 @@ impl Report {
         }
         out
     }
+}
+
+/// Pairs of a latency in ns and how often it was met.
+fn slice_json(slice: &Histogram) -> String {
+    let pairs: Vec<_> = slice.filled().map(|(ns, n)| format!("[{ns},{n}]")).collect();
+    format!("[{}]", pairs.join(","))
 }
 
 impl fmt::Display for Report {
@@ -151,6 +166,9 @@ impl fmt::Display for Report {
                 us(latencies.quantile_ns(0.999)),
                 us(latencies.max_ns()),
             )?;
+        }
+        for (name, value) in &self.more {
+            writeln!(f, "{name}: {value:.3}")?;
         }
         for (err, n) in &self.errors {
             writeln!(f, "{n} answers with error {err}")?;

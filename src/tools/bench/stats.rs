@@ -6,6 +6,9 @@ use super::workload::Kind;
 
 /// Seconds that are told apart; a longer run adds the rest to the last one.
 const SECONDS_MAX: usize = 3_600;
+/// Length of a slice, ns; slices beyond the last one add to it.
+pub const SLICE_NS: u64 = 100_000_000;
+const SLICES_MAX: usize = 3_000;
 /// Different error numbers that are told apart; the protocol has 32.
 const ERRORS_MAX: usize = 40;
 
@@ -20,6 +23,8 @@ pub struct Stats {
     pub errors: Vec<(i32, u64)>,
     /// Replies in each second of the measured time.
     pub per_second: Vec<u64>,
+    /// Latencies of replies in each [`SLICE_NS`] of the measured time, if they are wanted.
+    pub slices: Option<Vec<Histogram>>,
     /// When the first counted request was sent, ns since the start.
     pub first_ns: u64,
     /// When the last counted reply came, ns since the start.
@@ -33,6 +38,7 @@ impl Default for Stats {
             writes: Histogram::default(),
             errors: Vec::with_capacity(ERRORS_MAX),
             per_second: Vec::with_capacity(SECONDS_MAX),
+            slices: None,
             first_ns: u64::MAX,
             last_ns: 0,
         }
@@ -40,6 +46,11 @@ impl Default for Stats {
 }
 
 impl Stats {
+    /// Stats that keep slices, if `wanted`: 35 KB for each tenth of a second.
+    pub fn with_slices(wanted: bool) -> Stats {
+        Stats { slices: wanted.then(Vec::new), ..Stats::default() }
+    }
+
     /// Counts a reply, if it came within the window.
     pub fn count(&mut self, window: &Window, sent_ns: u64, now_ns: u64, kind: Kind, err: i32) {
         if now_ns < window.measure_from_ns || now_ns > window.measure_until_ns {
@@ -55,6 +66,14 @@ impl Stats {
             self.per_second.resize(second + 1, 0);
         }
         self.per_second[second] += 1;
+        if let Some(slices) = &mut self.slices {
+            let slice = ((now_ns - window.measure_from_ns) / SLICE_NS) as usize;
+            let slice = slice.min(SLICES_MAX - 1);
+            if slices.len() <= slice {
+                slices.resize_with(slice + 1, Histogram::default);
+            }
+            slices[slice].record(now_ns - sent_ns);
+        }
         self.first_ns = self.first_ns.min(sent_ns.max(window.measure_from_ns));
         self.last_ns = self.last_ns.max(now_ns);
         if err != 0 {
@@ -74,6 +93,15 @@ impl Stats {
         }
         for (mine, theirs) in self.per_second.iter_mut().zip(&other.per_second) {
             *mine += theirs;
+        }
+        if let Some(theirs) = &other.slices {
+            let mine = self.slices.get_or_insert_default();
+            if mine.len() < theirs.len() {
+                mine.resize_with(theirs.len(), Histogram::default);
+            }
+            for (mine, theirs) in mine.iter_mut().zip(theirs) {
+                mine.merge(theirs);
+            }
         }
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
@@ -111,10 +139,26 @@ mod tests {
         assert_eq!((stats.reads.count(), stats.writes.count()), (1, 1));
         assert_eq!(stats.per_second, [1, 0, 1]);
         assert_eq!((stats.first_ns, stats.last_ns), (1_000, 2_500_000_000));
+        assert!(stats.slices.is_none());
         let mut both = Stats::default();
         both.merge(&stats);
         both.merge(&stats);
         assert_eq!(both.errors, [(-101, 2)]);
         assert_eq!(both.per_second, [2, 0, 2]);
+    }
+
+    #[test]
+    fn slices_tell_the_tenths_of_a_second_apart() {
+        let window =
+            Window { start: Instant::now(), measure_from_ns: 1_000, measure_until_ns: u64::MAX };
+        let mut stats = Stats::with_slices(true);
+        stats.count(&window, 500, 2_000, Kind::Read, 0);
+        stats.count(&window, 500, 2_000 + 3 * SLICE_NS, Kind::Write, 0);
+        let mut both = Stats::default();
+        both.merge(&stats);
+        both.merge(&stats);
+        let counts: Vec<_> =
+            both.slices.expect("slices").iter().map(|slice| slice.count()).collect();
+        assert_eq!(counts, [2, 0, 0, 2]);
     }
 }

@@ -31,6 +31,10 @@ pub enum Operation {
     Multi,
     /// Sessions opened and closed, each on a connection of its own.
     Session,
+    /// Watches of all connections on all nodes, then a set of each node: events are counted.
+    Watch,
+    /// Sessions that lose their connections at the same moment and come back.
+    Reconnect,
 }
 
 impl Operation {
@@ -47,13 +51,15 @@ impl Operation {
             Operation::FieldMix => "field-mix",
             Operation::Multi => "multi",
             Operation::Session => "session",
+            Operation::Watch => "watch",
+            Operation::Reconnect => "reconnect",
         }
     }
 
     /// Whether the data nodes must be there.
     pub fn needs_nodes(self) -> bool {
         use Operation::*;
-        matches!(self, Get | Exists | Set | Mixed | FieldMix | Multi)
+        matches!(self, Get | Exists | Set | Mixed | FieldMix | Multi | Watch)
     }
 
     /// Whether the directory for [`Operation::Children`] must be there.
@@ -113,6 +119,8 @@ fn write_digits(out: &mut [u8], mut number: u64) {
 pub struct Places {
     /// Parent of everything.
     pub root: String,
+    /// Whether what connections create lies beside the data nodes.
+    pub crowd: bool,
 }
 
 impl Places {
@@ -133,13 +141,24 @@ impl Places {
 
     /// The parent of what connections create.
     pub fn nursery(&self) -> String {
+        if self.crowd {
+            return self.root.clone();
+        }
         format!("{}/c", self.root)
     }
 
     /// The `number`-th node that connection `connection` creates.
     pub fn own(&self, connection: usize, number: u64) -> String {
-        format!("{}/c/c{:0DIGITS$}", self.root, own_base(connection) + number)
+        format!("{}/c{:0DIGITS$}", self.nursery(), own_base(connection) + number)
     }
+}
+
+/// The number of the data node whose path these bytes end with.
+pub fn node_number(bytes: &[u8]) -> Option<u64> {
+    let digits = bytes.last_chunk::<DIGITS>()?;
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u64::from(digit - b'0'))
+    })
 }
 
 fn own_base(connection: usize) -> u64 {
@@ -190,6 +209,10 @@ pub struct Workload {
     own_base: u64,
     created: u64,
     deleted: u64,
+    /// The next node of [`Operation::Watch`], and whether it is set or watched.
+    turn: u64,
+    sets: bool,
+    watch: Template,
     random: Random,
 }
 
@@ -202,6 +225,7 @@ impl Workload {
         let own = || Some(Cow::Borrowed(own.as_str()));
         let data = vec![b'x'; shape.data_len];
         let read = |path| PathWatchRequest { path, watch: false };
+        let watch = PathWatchRequest { path: node(), watch: true };
         let set = || SetDataRequest { path: node(), data: Some(&data), version: -1 };
         let multi =
             MultiRequest { ops: (0..shape.multi_ops).map(|_| MultiOp::SetData(set())).collect() };
@@ -226,8 +250,16 @@ impl Workload {
             own_base: own_base(connection),
             created: shape.deletable,
             deleted: 0,
+            turn: 0,
+            sets: false,
+            watch: Template::new(OpCode::GetData, &watch),
             random: Random::new(shape.seed.wrapping_add(connection as u64)),
         }
+    }
+
+    /// A set of each node in turn, for the connection that fires the watches of the others.
+    pub fn setting_in_turn(shape: &Shape) -> Workload {
+        Workload { sets: true, ..Workload::new(shape, 0) }
     }
 
     /// Appends the next request; `None` when there is nothing left to delete.
@@ -259,13 +291,25 @@ impl Workload {
                 self.multi.write(out, xid, || self.random.below(self.nodes));
                 Some(Kind::Write)
             }
-            Operation::Session => unreachable!("sessions are driven by their own loop"),
+            Operation::Watch => Some(self.write_in_turn(xid, out)),
+            Operation::Session | Operation::Reconnect => {
+                unreachable!("sessions are driven by their own loops")
+            }
         }
     }
 
     fn write_get(&mut self, xid: i32, out: &mut Vec<u8>) -> Kind {
         self.get.write(out, xid, || self.random.below(self.nodes));
         Kind::Read
+    }
+
+    fn write_in_turn(&mut self, xid: i32, out: &mut Vec<u8>) -> Kind {
+        let number = self.turn % self.nodes;
+        self.turn += 1;
+        let (template, kind) =
+            if self.sets { (&self.set, Kind::Write) } else { (&self.watch, Kind::Read) };
+        template.write(out, xid, || number);
+        kind
     }
 
     fn write_children(&mut self, xid: i32, out: &mut Vec<u8>) -> Kind {
@@ -322,7 +366,7 @@ mod tests {
     fn shape(operation: Operation) -> Shape {
         Shape {
             operation,
-            places: Places { root: "/b".into() },
+            places: Places { root: "/b".into(), crowd: false },
             nodes: 50,
             data_len: 100,
             read_percent: 90,
@@ -357,6 +401,21 @@ mod tests {
             assert!(number < 50);
             assert_eq!(path, shape(Operation::Get).places.node(number));
         }
+    }
+
+    #[test]
+    fn watches_and_sets_go_through_all_nodes_in_turn() {
+        let watching = frames(Workload::new(&shape(Operation::Watch), 3), 100);
+        let setting = frames(Workload::setting_in_turn(&shape(Operation::Watch)), 100);
+        for (n, (watch, set)) in watching.iter().zip(&setting).enumerate() {
+            let watch = PathWatchRequest::from_bytes(&watch[8..]).expect("a getData");
+            let set = SetDataRequest::from_bytes(&set[8..]).expect("a setData");
+            assert!(watch.watch);
+            let path = watch.path.expect("path");
+            assert_eq!(node_number(path.as_bytes()), Some(n as u64 % 50));
+            assert_eq!(set.path.expect("path"), path);
+        }
+        assert_eq!((node_number(b"/b/c"), node_number(b"/b/not/a/number")), (None, None));
     }
 
     #[test]
