@@ -31,7 +31,7 @@ macro_rules! stories {
 
 stories! {
     // How it should be.
-    discovery epoch_promised_before sync_table sync_under_load
+    discovery epoch_promised_before later_promise sync_table sync_under_load
     leader_with_one_follower follower batches
     learner_trunc learner_trunc_unknown learner_snap
     observer observers_of_a_leader observer_master observer_of_a_follower

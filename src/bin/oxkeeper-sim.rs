@@ -15,6 +15,7 @@ use oxkeeper::sim::mutate::{hunt, Hunt};
 use oxkeeper::sim::script::{scripts, strike, survey, Script};
 use oxkeeper::sim::shrink::{shrink, Failure};
 use oxkeeper::sim::{run, Closing, CrashPoint, Fault, Less, Options, Teller};
+use oxkeeper::types::Chance;
 
 /// So much is said of what is broken, characters.
 const SAID_MAX: usize = 1_000;
@@ -65,6 +66,9 @@ struct Arguments {
     /// So many requests of each client at most.
     #[arg(long)]
     requests: Option<u64>,
+    /// Servers do nothing that they need not, and sockets between them take all that comes.
+    #[arg(long)]
+    plain: bool,
     /// Looks for the least of a failing seed that still fails the same check.
     #[arg(long)]
     shrink: bool,
@@ -179,6 +183,7 @@ fn less(arguments: &Arguments) -> Less {
         until_ms: arguments.until,
         clients: arguments.clients,
         requests: arguments.requests,
+        plain: arguments.plain,
     }
 }
 
@@ -351,6 +356,8 @@ struct Sum {
     lost: usize,
     wrongful: usize,
     injected: BTreeMap<Fault, u64>,
+    chances: BTreeMap<Chance, u64>,
+    held_up: u64,
 }
 
 impl Sum {
@@ -368,6 +375,10 @@ impl Sum {
         self.wrongful += closing.wrongful();
         for (fault, count) in &closing.injected {
             *self.injected.entry(*fault).or_default() += count;
+        }
+        self.held_up += closing.held_up;
+        for (way, count) in &closing.chances {
+            *self.chances.entry(*way).or_default() += count;
         }
     }
 
@@ -390,6 +401,12 @@ impl Sum {
         for fault in Fault::ALL {
             let count = self.injected.get(&fault).copied().unwrap_or_default();
             println!("  {:<12}{count}", format!("{fault:?}"));
+        }
+        let taken: u64 = self.chances.values().sum();
+        println!("{taken} chances taken, {} writers between servers held up:", self.held_up);
+        for way in Chance::ALL {
+            let count = self.chances.get(&way).copied().unwrap_or_default();
+            println!("  {:<14}{count}", format!("{way:?}"));
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::peer::{Input, Output, Peer};
 use crate::pipeline::{commit, Ask, Batch};
 use crate::session::{Bucket, SessionTable};
 use crate::storage::{Dirs, ReceiveError, RecoveryRefused, StorageError, TxnLog};
-use crate::types::Now;
-use crate::zab::{self, Event, Role, Zab};
+use crate::types::{Chance, Now};
+use crate::zab::{self, Event, Role, Step, Zab};
 
 /// Longest sleep without anything to do, ms.
 const IDLE_MS: i64 = 1000;
@@ -126,7 +126,7 @@ impl<P: Platform> Driver<P> {
         let term = self.shared.asks.take(&mut asks, &mut events, patience);
         let stopping = self.shared.is_stopping();
         if !events.is_empty() {
-            self.hear(&mut events);
+            self.hear(&mut events)?;
             self.work()?;
         }
         while !asks.is_empty() {
@@ -134,7 +134,8 @@ impl<P: Platform> Driver<P> {
                 // Their connections were closed with the role. A new role must not do them.
                 break;
             }
-            let rest = asks.split_off(asks.len().min(self.batch_max));
+            let most = if P::chance(Chance::BatchOfOne) { 1 } else { self.batch_max };
+            let rest = asks.split_off(asks.len().min(most));
             self.ask(&mut asks);
             asks = rest;
             self.work()?;
@@ -152,12 +153,16 @@ impl<P: Platform> Driver<P> {
     }
 
     /// What has come from the other members.
-    fn hear(&mut self, events: &mut Vec<zab::Event>) {
+    fn hear(&mut self, events: &mut Vec<zab::Event>) -> Result<(), DriverError> {
         let now = P::now();
         for event in events.drain(..) {
             self.member().ports.heard(&event);
             self.tell_peer(now, Input::Zab(event));
+            if P::chance(Chance::EventAlone) {
+                self.work()?;
+            }
         }
+        Ok(())
     }
 
     /// Lets the peer take something in.
@@ -202,14 +207,15 @@ impl<P: Platform> Driver<P> {
             while let Some(output) = self.poll() {
                 match output {
                     Output::Persist { step, upto } => {
+                        let appends = matches!(step, Step::Append(_));
                         txns += self.at_disk(|driver| driver.step(step))?;
                         durable = Some(upto);
+                        if appends && P::chance(Chance::SnapshotNow) {
+                            self.take_snapshot()?;
+                        }
                     }
                     Output::Commit { batch } => self.commit(&batch),
-                    Output::TakeSnapshot => {
-                        self.at_disk(|driver| driver.log.roll())?;
-                        self.snapshots.take(&self.shared);
-                    }
+                    Output::TakeSnapshot => self.take_snapshot()?,
                     Output::Wire(output) => self.wire(output)?,
                     Output::Role(role) => self.take_role(role),
                 }
@@ -241,6 +247,12 @@ impl<P: Platform> Driver<P> {
             self.note_acks(synced);
             self.tell_peer(synced, Input::Persisted { upto });
         }
+    }
+
+    fn take_snapshot(&mut self) -> Result<(), DriverError> {
+        self.at_disk(|driver| driver.log.roll())?;
+        self.snapshots.take(&self.shared);
+        Ok(())
     }
 
     fn poll(&mut self) -> Option<Output> {
@@ -323,7 +335,12 @@ impl<P: Platform> Driver<P> {
     fn publish_watermark(&mut self) -> Result<(), DriverError> {
         let now_ms = P::now().mono_ms;
         if self.watermark_due_ms().is_some_and(|due_ms| now_ms >= due_ms) {
-            self.log.publish_synced()?;
+            if P::chance(Chance::WatermarkLate) {
+                // Not before the next time that it is due.
+                self.synced_ms = now_ms;
+            } else {
+                self.log.publish_synced()?;
+            }
             self.published_ms = now_ms;
         }
         Ok(())

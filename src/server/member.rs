@@ -23,7 +23,7 @@ use crate::net::{Serving, Shared};
 use crate::peer::Input;
 use crate::storage::{self, Dirs, TxnLog, TxnLogOptions};
 use crate::tree::Replica;
-use crate::types::{Now, Zxid};
+use crate::types::{Chance, Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
 /// With no more changes than these under way whoever waits for one gains more by its being soon than
@@ -343,6 +343,10 @@ impl<P: Platform> Driver<P> {
     }
 
     fn find_log(&mut self, link: LinkId, from: Zxid, upto: Zxid) {
+        if P::chance(Chance::LogNotFound) {
+            self.tell_peer(P::now(), Input::Zab(Event::LogFound { link, found: None }));
+            return;
+        }
         let factor = self.member().snapshot_size_factor;
         let dirs = &self.files().dirs;
         let found = storage::log_size_limit(&self.disk, dirs, factor)

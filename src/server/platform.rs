@@ -10,7 +10,7 @@ use crate::net::Shared;
 use crate::pipeline::Batch;
 use crate::storage::{Disk, ReceiveError};
 use crate::tree::Replica;
-use crate::types::{Now, Sid, Zxid};
+use crate::types::{Chance, Now, Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification, Role};
 
 /// Where a driver runs.
@@ -21,6 +21,11 @@ pub trait Platform: Sized {
 
     /// Asks the time.
     fn now() -> Now;
+
+    /// Whether what need not be done is done this time.
+    fn chance(_way: Chance) -> bool {
+        false
+    }
 
     /// Hears of each batch before it is applied.
     fn applies(_batch: &Batch) {}

@@ -27,10 +27,11 @@ pub enum Fault {
     SlowReader,
     Sector,
     Full,
+    Stale,
 }
 
 impl Fault {
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 16] = [
         Fault::Kill,
         Fault::Power,
         Fault::PowerAtCall,
@@ -46,6 +47,7 @@ impl Fault {
         Fault::SlowReader,
         Fault::Sector,
         Fault::Full,
+        Fault::Stale,
     ];
 
     /// By its name.
@@ -70,6 +72,15 @@ fn files_in_use(disk: &SimDisk) -> Vec<PathBuf> {
         path.starts_with(DIR) && (name.starts_with("log.") || name.starts_with("snapshot."))
     };
     disk.paths().into_iter().filter(in_use).collect()
+}
+
+/// The same without the newest log.
+fn old_files(disk: &SimDisk) -> Vec<PathBuf> {
+    let mut paths = files_in_use(disk);
+    let log = |path: &PathBuf| crate::storage::parse_log(path.file_name()?.to_str()?);
+    let newest = paths.iter().filter_map(log).max();
+    paths.retain(|path| log(path).is_none_or(|log| Some(log) < newest));
+    paths
 }
 
 /// The seed of a fault.
@@ -119,6 +130,7 @@ impl World {
             Fault::SlowReader => self.slow_reader(),
             Fault::Sector => self.sector(node),
             Fault::Full => self.full(node),
+            Fault::Stale => self.stale(node),
         };
         if struck {
             // A pause breaks nothing, and has been noted.
@@ -288,10 +300,7 @@ impl World {
             return false;
         }
         let disk = self.nodes[node].disk.clone();
-        let mut paths = files_in_use(&disk);
-        let log = |path: &PathBuf| crate::storage::parse_log(path.file_name()?.to_str()?);
-        let newest = paths.iter().filter_map(log).max();
-        paths.retain(|path| log(path).is_none_or(|log| Some(log) < newest));
+        let paths = old_files(&disk);
         if paths.is_empty() {
             return false;
         }
@@ -306,6 +315,26 @@ impl World {
         let from = self.faults.below(sectors.len());
         let new = if is_misdirected { sectors[from] } else { &[0; SECTOR] };
         let changed = new != sectors[to] && disk.damage(path, to * SECTOR, new);
+        self.nodes[node].is_damaged |= changed;
+        changed
+    }
+
+    /// A sector that was durable reads as it was before its last write. In the newest log it would
+    /// look like one that was never written.
+    fn stale(&mut self, node: usize) -> bool {
+        if !self.may_be_damaged(node) {
+            return false;
+        }
+        let disk = self.nodes[node].disk.clone();
+        let mut sectors = Vec::new();
+        for path in old_files(&disk) {
+            sectors.extend(disk.stale_sectors(&path).into_iter().map(|at| (path.clone(), at)));
+        }
+        if sectors.is_empty() {
+            return false;
+        }
+        let (path, sector) = &sectors[self.faults.below(sectors.len())];
+        let changed = disk.make_stale(path, *sector);
         self.nodes[node].is_damaged |= changed;
         changed
     }

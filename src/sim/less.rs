@@ -21,6 +21,8 @@ pub struct Less {
     pub clients: Option<usize>,
     /// A client asks for so many things at most.
     pub requests: Option<u64>,
+    /// Nothing is done that need not be, and sockets between servers take all that comes.
+    pub plain: bool,
 }
 
 impl Less {
@@ -28,6 +30,10 @@ impl Less {
     pub fn apply(&self, shape: &mut Shape) {
         for fault in &self.without {
             *shape.faults.every_ms(*fault) = 0;
+        }
+        if self.plain {
+            shape.chances.clear();
+            shape.socket_bytes = usize::MAX;
         }
         shape.skipped.extend(&self.skipped);
         shape.safety_ms = self.until_ms.unwrap_or(u64::MAX).min(shape.safety_ms);
@@ -59,6 +65,7 @@ impl fmt::Display for Less {
         options.extend(self.until_ms.map(|ms| format!("--until {ms}")));
         options.extend(self.clients.map(|clients| format!("--clients {clients}")));
         options.extend(self.requests.map(|requests| format!("--requests {requests}")));
+        options.extend(self.plain.then(|| "--plain".to_owned()));
         f.write_str(&options.join(" "))
     }
 }

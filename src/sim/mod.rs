@@ -8,6 +8,7 @@
 //!     └──── Wire: streams, cuts ◀───────┴──▶ Client ──▶ History ──▶ judges ◀──────┘
 //! ```
 
+mod chances;
 pub mod check;
 mod client;
 mod disk;
@@ -30,6 +31,7 @@ pub mod shrink;
 mod wire;
 mod world;
 
+pub use chances::Odds;
 pub use disk::{Call, Pace, SimDisk, SimFile};
 pub use durable::{fold, hash, Durable, DurableState};
 pub use fault::Fault;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::chances::Chances;
 use super::durable::{DurableState, DIR};
 use super::inlet::Inlet;
 use super::ports::{Desk, SimPlatform, SimPorts, SimSnapshotFile, SimSnapshots};
@@ -28,7 +29,7 @@ use crate::server::recover::recover;
 use crate::server::snapshots::SnapshotForm;
 use crate::server::start::{auth_rules, resolve};
 use crate::storage::{BodyReader, Compression, Dirs, LogRange};
-use crate::types::{LoggedTxn, Sid, Zxid};
+use crate::types::{Chance, LoggedTxn, Sid, Zxid};
 use crate::zab::{LinkId, Membership, Role};
 
 /// A server.
@@ -51,6 +52,7 @@ pub struct Node {
     pub pauses: Vec<(u64, u64)>,
     /// The pipeline waits for the disk.
     pub busy_until_ns: u64,
+    pub chances: Chances,
     drift_ppm: i64,
     wall_offset_ms: i64,
     seed: u64,
@@ -104,12 +106,38 @@ pub struct LinkEnd {
     pub outgoing: VecDeque<Item>,
     pub bulk: Option<Bulk>,
     pub closing: bool,
+    /// The sockets have taken so many bytes.
+    pub written: u64,
+    /// They are full, and somebody waits for room.
+    pub is_held_up: bool,
+}
+
+impl LinkEnd {
+    /// Bytes of packets that wait for room.
+    pub fn waiting(&self) -> usize {
+        let bytes = |item: &Item| match item {
+            Item::Packets(packets) | Item::Rest(packets) => packets.len(),
+            Item::Log { .. } | Item::Snapshot(_) => 0,
+        };
+        self.outgoing.iter().map(bytes).sum()
+    }
+
+    /// Whether anything that comes from a file waits, or is under way.
+    pub fn has_transfer(&self) -> bool {
+        let is_file = |item: &Item| matches!(item, Item::Log { .. } | Item::Snapshot(_));
+        self.bulk.is_some() || self.outgoing.iter().any(is_file)
+    }
 }
 
 /// Something to send.
 pub enum Item {
     Packets(Bytes),
-    Log { from: Zxid, upto: Zxid },
+    /// What the sockets did not take of such at once.
+    Rest(Bytes),
+    Log {
+        from: Zxid,
+        upto: Zxid,
+    },
     Snapshot(SimSnapshotFile),
 }
 
@@ -143,12 +171,20 @@ impl Pipe {
     }
 }
 
+/// Some of `count` at least, where that chance comes.
+fn in_part(count: usize, way: Chance) -> usize {
+    match count > 1 && scene::chance(way) {
+        true => 1 + scene::chance_below(count - 1),
+        false => count,
+    }
+}
+
 struct PipeSocket(Rc<RefCell<Pipe>>);
 
 impl ClientSocket for PipeSocket {
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut pipe = self.0.borrow_mut();
-        let count = pipe.inbound.len().min(into.len());
+        let count = in_part(pipe.inbound.len().min(into.len()), Chance::ShortRead);
         for (to, byte) in into.iter_mut().zip(pipe.inbound.drain(..count)) {
             *to = byte;
         }
@@ -167,6 +203,7 @@ impl ClientSocket for PipeSocket {
         if count == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let count = in_part(count, Chance::ShortWrite);
         pipe.outbound.extend_from_slice(&bytes[..count]);
         Ok(count)
     }
@@ -227,6 +264,7 @@ impl Node {
             paused_until_ns: 0,
             pauses: Vec::new(),
             busy_until_ns: 0,
+            chances: Chances::new(shape.chances.clone(), seed ^ ((index as u64 + 1) << 40)),
             drift_ppm,
             wall_offset_ms: 1_700_000_000_000 + rng.below(10_000) as i64,
             seed: rng.next_u64(),
@@ -269,6 +307,7 @@ impl Node {
             disk: self.disk.clone(),
             durable: std::mem::take(&mut self.durable),
             notes: Vec::new(),
+            chances: std::mem::take(&mut self.chances),
         });
     }
 

@@ -17,7 +17,7 @@ use crate::server::platform::{Platform, Ports, SnapshotTaker};
 use crate::server::snapshots::{begin_image, end_image, Slices, SnapshotForm};
 use crate::storage::{ReceiveError, SnapshotReceiver};
 use crate::tree::{ImageHead, Replica};
-use crate::types::{Now, Sid, Zxid};
+use crate::types::{Chance, Now, Sid, Zxid};
 use crate::zab::{Event, LinkId, Notification, Role};
 
 /// The simulator as a platform.
@@ -30,6 +30,10 @@ impl Platform for SimPlatform {
 
     fn now() -> Now {
         scene::now()
+    }
+
+    fn chance(way: Chance) -> bool {
+        scene::chance(way)
     }
 
     fn applies(batch: &Batch) {

@@ -11,7 +11,7 @@ use super::less::Less;
 use super::wire::Port;
 use super::world::{Teller, What};
 use super::{Rng, Shape, World};
-use crate::types::Sid;
+use crate::types::{Chance, Sid};
 use crate::zab::Role;
 
 const MS: u64 = 1_000_000;
@@ -52,6 +52,10 @@ pub struct Closing {
     pub injected: BTreeMap<Fault, u64>,
     /// Each of them, by its kind and its number.
     pub struck: Vec<(Fault, u64)>,
+    /// Each seldom way that servers went, and how often.
+    pub chances: BTreeMap<Chance, u64>,
+    /// How often what one server had for another had to wait for room in their sockets.
+    pub held_up: u64,
     /// How often learners were synchronized by DIFF, TRUNC and SNAP.
     pub syncs: BTreeMap<&'static str, u64>,
     /// Requests of the client that asked most.
@@ -286,6 +290,10 @@ impl World {
             answered += 1;
             acked += usize::from(op.request.is_write() && answer.error == 0);
         }
+        let mut chances: BTreeMap<Chance, u64> = BTreeMap::new();
+        for (way, count) in self.nodes.iter().flat_map(|node| &node.chances.taken) {
+            *chances.entry(*way).or_default() += count;
+        }
         Closing {
             seed,
             trace: self.trace,
@@ -296,6 +304,8 @@ impl World {
             answered,
             injected: self.injected,
             struck: self.struck,
+            chances,
+            held_up: self.held_up,
             syncs: self.syncs,
             requests: self.clients.iter().map(Client::requests).max().unwrap_or(0),
             violations: self.violations,

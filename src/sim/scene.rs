@@ -5,10 +5,11 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 
+use super::chances::Chances;
 use super::check::{Act, Note};
 use super::durable::DurableState;
 use super::SimDisk;
-use crate::types::{LoggedTxn, Now, Zxid};
+use crate::types::{Chance, LoggedTxn, Now, Zxid};
 use crate::zab::{LinkId, Role};
 
 const NS_PER_MS: u64 = 1_000_000;
@@ -25,6 +26,7 @@ pub struct Scene {
     pub disk: SimDisk,
     pub durable: DurableState,
     pub notes: Vec<Note>,
+    pub chances: Chances,
 }
 
 thread_local! {
@@ -57,6 +59,16 @@ pub fn now() -> Now {
         let mono_ms = ((scene.mono_ns + scene.spent_ns) / NS_PER_MS) as i64;
         Now { mono_ms, wall_ms: mono_ms + scene.wall_offset_ms }
     })
+}
+
+/// Whether a seldom way is gone this time. Without a server on the stage it is not.
+pub fn chance(way: Chance) -> bool {
+    SCENE.with_borrow_mut(|scene| scene.as_mut().is_some_and(|scene| scene.chances.comes(way)))
+}
+
+/// A number below `n`, which is not 0, for a way that is gone.
+pub fn chance_below(n: usize) -> usize {
+    SCENE.with_borrow_mut(|scene| scene.as_mut().map_or(0, |scene| scene.chances.below(n)))
 }
 
 /// The disk takes its time.

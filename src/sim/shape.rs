@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::chances::{self, Odds};
 use super::{Fault, Pace, Rng};
 use crate::storage::Compression;
 
@@ -40,6 +41,8 @@ pub struct Faults {
     pub sector_every_ms: u64,
     /// A disk is full for a while.
     pub full_every_ms: u64,
+    /// A sector of an old file holds what it held before: a write that never came to the disk.
+    pub stale_every_ms: u64,
     /// Bits flip on as many disks as it may be, not of a minority only.
     pub flip_any: bool,
     /// The leader is the victim this often, percent.
@@ -87,6 +90,10 @@ pub struct Shape {
     /// Clocks run wrong by so much at most, ppm.
     pub drift_ppm: i64,
     pub faults: Faults,
+    /// What servers do at times though they need not.
+    pub chances: Odds,
+    /// What the sockets between two servers hold for each direction, bytes.
+    pub socket_bytes: usize,
     /// Faults that are left out, by kind and number.
     pub skipped: BTreeSet<(Fault, u64)>,
     /// A client asks for so many things at most.
@@ -118,6 +125,7 @@ impl Faults {
             Fault::SlowReader => &mut self.slow_reader_every_ms,
             Fault::Sector => &mut self.sector_every_ms,
             Fault::Full => &mut self.full_every_ms,
+            Fault::Stale => &mut self.stale_every_ms,
         }
     }
 
@@ -156,6 +164,8 @@ impl Shape {
             pace: Pace { sync_ns: 300_000, call_ns: 2_000, stall_one_in: 0, stall_ns: 0 },
             drift_ppm: 0,
             faults: Faults::default(),
+            chances: Odds::new(),
+            socket_bytes: usize::MAX,
             skipped: BTreeSet::new(),
             requests_max: u64::MAX,
             down_ms: 300,
@@ -196,6 +206,8 @@ impl Shape {
             pace: pace(&mut rng),
             drift_ppm: [0, 50, 200][rng.below(3)],
             faults: faults(&mut rng),
+            chances: chances::draw(seed),
+            socket_bytes: socket_bytes(seed),
             skipped: BTreeSet::new(),
             requests_max: u64::MAX,
             down_ms: 4_000,
@@ -216,6 +228,7 @@ impl Shape {
         let drawn = encodings[[0, 0, 0, 1, 2][rng.below(5)]];
         // Where there is a snapshot every few transactions, packing them would take all the time.
         shape.compression = if shape.snap_count < 200 { Compression::None } else { drawn };
+        shape.faults.stale_every_ms = self::every(&mut rng, 6_000, 30_000);
         shape
     }
 }
@@ -231,6 +244,12 @@ fn groups(rng: &mut Rng, voters: usize) -> Vec<(usize, u64)> {
     } else {
         Vec::new()
     }
+}
+
+/// In three seeds of five writers between servers have to wait for their readers.
+fn socket_bytes(seed: u64) -> usize {
+    let mut rng = Rng::new(seed ^ 0x534f_434b_4554);
+    [usize::MAX, usize::MAX, 200_000, 4_000, 400][rng.below(5)]
 }
 
 /// Half of the seeds come to the end of an epoch's counter.

@@ -77,6 +77,7 @@ impl Search<'_> {
     }
 
     fn kinds(&mut self) {
+        self.try_less(|less| less.plain = true);
         for fault in Fault::ALL {
             if self.failure.struck.iter().any(|(kind, _)| *kind == fault) {
                 self.try_less(|less| {

@@ -38,12 +38,24 @@ pub enum Piece {
     Fin,
 }
 
+impl Piece {
+    /// Bytes.
+    fn len(&self) -> usize {
+        match self {
+            Piece::Bytes(bytes) => bytes.len(),
+            Piece::Fin => 0,
+        }
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub struct Stream {
     pub ends: [End; 2],
     /// To each end.
     pub queues: [VecDeque<Piece>; 2],
+    /// Bytes on their way to each end, or lost on it.
+    under_way: [usize; 2],
     /// When the last piece on its way to each end arrives.
     pub arrives_ns: [u64; 2],
     /// Who still believes in it.
@@ -79,6 +91,7 @@ pub struct Wire {
     members: usize,
     last: u64,
     pub rng: Rng,
+    socket_bytes: usize,
     latency_us: u64,
     late_one_in: usize,
     late_ms: u64,
@@ -93,6 +106,7 @@ impl Wire {
             members: shape.voters + shape.observers,
             last: 0,
             rng: Rng::new(seed ^ 0x5749_5245),
+            socket_bytes: shape.socket_bytes,
             latency_us: shape.latency_us,
             late_one_in: shape.late_one_in,
             late_ms: shape.late_ms,
@@ -131,6 +145,7 @@ impl Wire {
         let stream = Stream {
             ends,
             queues: [VecDeque::new(), VecDeque::new()],
+            under_way: [0; 2],
             arrives_ns: [0; 2],
             open: [true; 2],
             broken: false,
@@ -152,16 +167,14 @@ impl Wire {
         for piece in pieces {
             let latency_ns = self.latency_ns();
             let Some(stream) = self.streams.get_mut(&id) else { return arrivals };
+            let to = 1 - from;
+            stream.under_way[to] += piece.len();
             if stream.broken {
                 return arrivals;
             }
-            let to = 1 - from;
             let place = |end| place_of(self.members, end);
             let way = (place(stream.ends[from]), place(stream.ends[to]));
-            let bytes = match &piece {
-                Piece::Bytes(bytes) => bytes.len() as u64,
-                Piece::Fin => 0,
-            };
+            let bytes = piece.len() as u64;
             let at = stream.arrives_ns[to].max(now_ns + latency_ns);
             let at = self.clogs.get(&way).map_or(at, |(ns_per_byte, until_ns)| {
                 (at + ns_per_byte * bytes).min(at.max(*until_ns))
@@ -184,7 +197,20 @@ impl Wire {
             return Err(());
         }
         let stream = self.streams.get_mut(&id).expect("it was there");
-        Ok(stream.queues[to].pop_front().map(|piece| (stream.ends[to], piece)))
+        let Some(piece) = stream.queues[to].pop_front() else { return Ok(None) };
+        stream.under_way[to] -= piece.len();
+        Ok(Some((stream.ends[to], piece)))
+    }
+
+    /// How many bytes a connection between servers takes from an end before some have arrived.
+    pub fn room(&self, id: u64, from: usize) -> usize {
+        let under_way = self.streams.get(&id).map_or(0, |stream| stream.under_way[1 - from]);
+        self.socket_bytes.saturating_sub(under_way)
+    }
+
+    /// Who has sent what arrives at that end.
+    pub fn sender(&self, id: u64, to: usize) -> Option<End> {
+        self.streams.get(&id).map(|stream| stream.ends[1 - to])
     }
 
     /// Who is the client of a connection.

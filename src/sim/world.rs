@@ -22,7 +22,7 @@ use super::client::{Client, Wish};
 use super::durable::fold;
 use super::fault::Fault;
 use super::history::{History, Record};
-use super::node::{Item, Node};
+use super::node::{LinkEnd, Node};
 use super::wire::{Cut, End, Piece, Port, Wire};
 use super::{scene, Rng, Shape};
 use crate::tree::Replica;
@@ -45,6 +45,8 @@ pub enum What {
     Snapshot { node: usize, life: u64 },
     /// A link's files go on.
     Pump { node: usize, life: u64, link: LinkId },
+    /// A link whose sockets were full when so many bytes had gone is looked after.
+    HeldUp { node: usize, life: u64, link: LinkId, written: u64 },
     /// A dial is tried.
     Dial { node: usize, life: u64, number: u64 },
     /// A vote arrives.
@@ -129,6 +131,8 @@ pub struct World {
     pub injected: BTreeMap<Fault, u64>,
     /// Each fault that was injected, by its kind and its number.
     pub(super) struck: Vec<(Fault, u64)>,
+    /// How often a writer between servers found no room.
+    pub(super) held_up: u64,
     /// How often learners were synchronized in which way.
     pub(super) syncs: BTreeMap<&'static str, u64>,
     teller: Option<Teller>,
@@ -174,6 +178,7 @@ impl World {
             events: 0,
             injected: BTreeMap::new(),
             struck: Vec::new(),
+            held_up: 0,
             syncs: BTreeMap::new(),
             teller: None,
             closely: false,
@@ -253,6 +258,7 @@ impl World {
             What::Worker { node, .. }
             | What::Snapshot { node, .. }
             | What::Pump { node, .. }
+            | What::HeldUp { node, .. }
             | What::Dial { node, .. } => (*node, false),
             What::Vote { to, .. } => (*to, false),
             What::Arrive { stream, to } => {
@@ -278,6 +284,9 @@ impl World {
             What::Worker { node, life, worker } => self.worker(node, life, worker),
             What::Snapshot { node, life } => self.snapshot(node, life),
             What::Pump { node, life, link } => self.pump(node, life, link),
+            What::HeldUp { node, life, link, written } => {
+                self.held_up_still(node, life, link, written);
+            }
             What::Dial { node, life, number } => self.dial(node, life, number),
             What::Vote { from, life, to, number } => self.vote(from, life, to, number),
             What::Arrive { stream, to } => self.arrive(stream, to),
@@ -310,6 +319,7 @@ impl World {
     pub(super) fn leave_stage(&mut self, node: usize) -> u64 {
         let scene = scene::leave();
         self.nodes[node].durable = scene.durable;
+        self.nodes[node].chances = scene.chances;
         let was_busy = !scene.notes.is_empty();
         for note in scene.notes {
             self.heed(node, note);
@@ -351,8 +361,8 @@ impl World {
     fn slack_ns(&self) -> u64 {
         let shape = &self.shape;
         let way_ns = 2_000 * shape.latency_us + 1_000_000 * shape.late_ms;
-        // It asks each half tick, and everybody's timers may be late.
-        let turn_ns = 1_000_000 * (shape.tick_ms / 2 + 3 * LATE_MS);
+        // It asks each half tick, and everybody's timers and workers may be late.
+        let turn_ns = 1_000_000 * (shape.tick_ms / 2 + 5 * LATE_MS);
         turn_ns + 4 * way_ns + 4 * SLOW_STEP_NS
     }
 
@@ -604,11 +614,7 @@ fn queues_of(node: &Node) -> Queues {
     let Some(life) = &node.life else { return Queues::default() };
     let in_pipeline = life.driver.shared.in_pipeline.requests.load(Ordering::Relaxed);
     let reply_bytes = life.conns.values().map(|conn| conn.pipe.borrow().outbound.len());
-    let bytes = |item: &Item| match item {
-        Item::Packets(packets) => packets.len(),
-        _ => 0,
-    };
-    let link_bytes = life.links.values().map(|link| link.outgoing.iter().map(bytes).sum());
+    let link_bytes = life.links.values().map(LinkEnd::waiting);
     Queues {
         connections: life.conns.len(),
         in_pipeline,

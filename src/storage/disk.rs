@@ -6,6 +6,8 @@ use std::io;
 use std::ops::Deref;
 use std::path::Path;
 
+use crate::types::Chance;
+
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -23,6 +25,11 @@ pub enum Access {
 pub trait Disk: Clone {
     /// An open file.
     type File: DiskFile;
+
+    /// Whether what need not be done is done this time; not a call.
+    fn chance(&self, _way: Chance) -> bool {
+        false
+    }
 
     /// The names of the files in `dir`, in any order; directories are left out.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;

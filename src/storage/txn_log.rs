@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::types::Zxid;
+use crate::types::{Chance, Zxid};
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
@@ -111,7 +111,8 @@ impl<D: Disk> TxnLog<D> {
         let outcome = self.sync_open();
         self.note(outcome)?;
         let limit = self.options.size_limit_bytes;
-        if limit.is_some_and(|limit| self.current_bytes() > limit) {
+        let is_long = limit.is_some_and(|limit| self.current_bytes() > limit);
+        if is_long || self.disk.chance(Chance::LogRolls) {
             self.roll()?;
         }
         Ok(())
@@ -182,7 +183,7 @@ impl<D: Disk> TxnLog<D> {
         open.make_room((body.len() + RECORD_EXTRA) as u64, prealloc)?;
         put_record(&mut open.buffer, body);
         open.dirty = true;
-        if open.buffer.len() >= BUFFER_BYTES {
+        if open.buffer.len() >= BUFFER_BYTES || self.disk.chance(Chance::RecordAlone) {
             open.write_out()?;
         }
         Ok(())

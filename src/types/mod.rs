@@ -1,11 +1,13 @@
 //! Newtypes that give every number its meaning: zxids, epochs, sessions, instants. Pure.
 
+mod chance;
 mod event;
 mod path;
 mod txn;
 
 use std::fmt;
 
+pub use chance::Chance;
 pub use event::{EventKind, Table};
 pub use path::{parent_and_name, validate as validate_path, PathError};
 pub use txn::LoggedTxn;

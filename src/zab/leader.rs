@@ -80,7 +80,10 @@ impl Leader {
             epoch_promises: BTreeSet::from([me]),
             // Nobody is ever in an epoch that was not promised; and if it were so, no zxid may be
             // given twice.
-            highest_promise: standing.accepted_epoch.max(standing.last_logged().epoch()),
+            highest_promise: standing
+                .accepted_epoch
+                .max(standing.promise_heard)
+                .max(standing.last_logged().epoch()),
             epoch_acks: BTreeSet::from([me]),
             new_leader_acks: BTreeSet::new(),
             acked: BTreeMap::new(),

@@ -290,7 +290,12 @@ impl Learner {
             return Err("the leader speaks a version of the protocol from before 3.4");
         }
         let epoch = packet.zxid.epoch();
-        if packet.zxid < Zxid::ZERO || epoch < standing.accepted_epoch {
+        // Nobody counts what an observer has promised: it is held by what it has accepted only.
+        let held_by = match self.kind {
+            LearnerKind::Follower => standing.accepted_epoch,
+            LearnerKind::Observer => standing.current_epoch,
+        };
+        if packet.zxid < Zxid::ZERO || epoch < held_by {
             return Err("the leader's epoch is older than one that this server has promised");
         }
         self.epoch = epoch;

@@ -40,6 +40,8 @@ pub(super) struct Standing {
     pub(super) accepted_epoch: Epoch,
     /// The epoch whose history was accepted last, as the file says.
     pub(super) current_epoch: Epoch,
+    /// The latest promise of a voter that this server, as a leader, has given way to.
+    pub(super) promise_heard: Epoch,
     /// What has been committed, as far as it is put out.
     pub(super) history: CommittedLog,
     /// What the log holds behind it, appended but perhaps not durable.
@@ -75,6 +77,7 @@ impl Standing {
             informed: 0,
             accepted_epoch: start.accepted_epoch,
             current_epoch: start.current_epoch,
+            promise_heard: Epoch(0),
             history: CommittedLog::new(keep, start.last_logged, start.history),
             tail: VecDeque::new(),
             stranger: start.stranger,

@@ -22,7 +22,7 @@ use crate::types::{Epoch, Zxid};
 use crate::zab::{LinkId, Role};
 
 /// Why a server may leave its role where nobody sends anything wrong.
-const REASONS: [&str; 13] = [
+const REASONS: [&str; 14] = [
     "the leader can't be reached",
     "the leader has closed the connection",
     "the leader has been silent for too long",
@@ -33,6 +33,7 @@ const REASONS: [&str; 13] = [
     "there is no quorum of followers any more",
     "this server's own disk has not taken a proposal within syncLimit",
     "a voter looks for another leader, and there is no epoch yet",
+    "a voter has promised a later epoch than this leader's",
     "the epoch's last zxid is used up (ZOOKEEPER-1277)",
     "there is no epoch left",
     "shutting down",

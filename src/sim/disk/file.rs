@@ -1,5 +1,6 @@
 //! A simulated file: what a reader sees, what the disk has, and what is on its way there.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use super::{Call, SimDisk};
@@ -18,6 +19,8 @@ pub struct Inode {
     durable: Vec<u8>,
     /// What was written since the last sync, in order.
     pending: Vec<Pending>,
+    /// What was on the disk before what is there, of sectors that were written more than once.
+    older: BTreeMap<usize, Vec<u8>>,
 }
 
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ enum Pending {
 impl Inode {
     /// A file whose content is on the disk.
     pub fn durable(content: Vec<u8>) -> Inode {
-        Inode { cached: content.clone(), durable: content, pending: Vec::new() }
+        Inode { cached: content.clone(), durable: content, ..Inode::default() }
     }
 
     /// What is on the disk for certain.
@@ -58,6 +61,22 @@ impl Inode {
         self.cached[at..end].copy_from_slice(new);
         self.durable[at..end].copy_from_slice(new);
         true
+    }
+
+    /// The sectors of which an older content is known, another one than they have.
+    pub fn stale_sectors(&self) -> impl Iterator<Item = usize> + '_ {
+        let differs = move |(sector, old): &(&usize, &Vec<u8>)| {
+            let start = **sector * SECTOR;
+            let now = self.durable.get(start..start + old.len());
+            now.is_some_and(|now| now != old.as_slice())
+        };
+        self.older.iter().filter(differs).map(|(sector, _)| *sector)
+    }
+
+    /// A sector has its older content again; false: none is known.
+    pub fn make_stale(&mut self, sector: usize) -> bool {
+        let Some(old) = self.older.remove(&sector) else { return false };
+        self.damage(sector * SECTOR, &old)
     }
 
     fn write(&mut self, at: usize, bytes: &[u8]) {
@@ -122,7 +141,12 @@ impl Inode {
         if self.durable.len() < end {
             self.durable.resize(end, 0);
         }
-        self.durable[start..end].copy_from_slice(content);
+        let place = &mut self.durable[start..end];
+        // Room that was never written has no past.
+        if place != content && place.iter().any(|byte| *byte != 0) {
+            self.older.insert(sector, place.to_vec());
+        }
+        place.copy_from_slice(content);
     }
 
     /// What is left of the file behind a power failure.
@@ -229,5 +253,35 @@ impl DiskFile for SimFile {
             state.inodes[self.inode].drop_cache();
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::storage::Disk;
+
+    #[test]
+    fn a_sector_that_was_written_twice_can_be_stale() {
+        let disk = SimDisk::new(1);
+        let path = Path::new("/file");
+        let mut file = disk.create(path).expect("nothing is in the way");
+        let sync = |file: &mut SimFile| file.sync_data().expect("no fault is set");
+        file.write_at(0, &[1; 2 * SECTOR]).expect("there is room");
+        sync(&mut file);
+        disk.sync_dir(Path::new("/")).expect("no fault is set");
+        assert_eq!(disk.stale_sectors(path), [0; 0], "nothing was there before");
+        assert!(!disk.make_stale(path, 1));
+        file.write_at(SECTOR as u64 + 8, &[2; 8]).expect("there is room");
+        assert_eq!(disk.stale_sectors(path), [0; 0], "it is not on the disk yet");
+        sync(&mut file);
+        assert_eq!(disk.stale_sectors(path), [1]);
+        assert!(disk.make_stale(path, 1));
+        let old = vec![1; 2 * SECTOR];
+        assert_eq!(disk.content(path).as_ref(), Some(&old), "the write never was");
+        assert_eq!(disk.durable_content(path), Some(old));
+        assert!(!disk.make_stale(path, 1), "there is nothing older");
     }
 }

@@ -20,6 +20,7 @@ use std::rc::Rc;
 
 use super::rng::Rng;
 use crate::storage::{Access, Disk};
+use crate::types::Chance;
 
 use file::Inode;
 pub use file::SimFile;
@@ -229,6 +230,22 @@ impl SimDisk {
         state.inodes[inode].damage(at, bytes)
     }
 
+    /// The sectors of a file of which an older content is known; not a call.
+    pub fn stale_sectors(&self, path: &Path) -> Vec<usize> {
+        let state = self.state.borrow();
+        let inode = state.find(path).ok().map(|inode| &state.inodes[inode]);
+        inode.map_or(Vec::new(), |inode| inode.stale_sectors().collect())
+    }
+
+    /// Gives a sector of a file its older content back, in the cache and on the disk; not a call.
+    /// False: none is known.
+    pub fn make_stale(&self, path: &Path, sector: usize) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Ok(inode) = state.find(path) else { return false };
+        state.shape += 1;
+        state.inodes[inode].make_stale(sector)
+    }
+
     /// Leaves room for `bytes` more.
     pub fn fill(&self, bytes: u64) {
         let mut state = self.state.borrow_mut();
@@ -429,6 +446,10 @@ impl State {
 
 impl Disk for SimDisk {
     type File = SimFile;
+
+    fn chance(&self, way: Chance) -> bool {
+        super::scene::chance(way)
+    }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         self.call(Call::List, |state| Ok(state.dir(dir)?.names.keys().cloned().collect()))

@@ -7,6 +7,7 @@ use jute::quorum::{PacketType, QuorumPacket, SNAPSHOT_SIGNATURE};
 use jute::{Encode, Writer};
 
 use super::{What, World};
+use crate::limits::LINK_LINGER_MS;
 use crate::net::quorum::Door;
 use crate::sim::check::{Act, Note, Said};
 use crate::sim::inlet::Inlet;
@@ -204,6 +205,8 @@ impl World {
                 outgoing: Default::default(),
                 bulk: None,
                 closing: false,
+                written: 0,
+                is_held_up: false,
             };
             let life = self.nodes[members[at]].life.as_mut().expect("both run");
             life.links.insert(links[at], end);
@@ -218,33 +221,112 @@ impl World {
         if end.closing {
             return;
         }
+        let is_file = matches!(item, Item::Log { .. } | Item::Snapshot(_));
         end.outgoing.push_back(item);
+        if end.is_held_up && is_file {
+            self.be_patient(node, link);
+        }
         self.pump_now(node, link, after_ns);
     }
 
-    /// Sends packets at once; whatever comes out of files takes steps of its own.
+    /// Sends packets at once, as far as there is room for them; whatever comes out of files takes
+    /// steps of its own.
     fn pump_now(&mut self, node: usize, link: LinkId, after_ns: u64) {
         let life = self.nodes[node].life_number;
         loop {
             let Some(end) = self.link(node, link) else { return };
             let (stream, side) = (end.stream, end.end);
-            if end.bulk.is_some() || self.points.is_doomed(node) {
+            if end.is_held_up && end.closing {
+                return self.be_patient(node, link);
+            }
+            if end.bulk.is_some() || end.is_held_up || self.points.is_doomed(node) {
                 return;
             }
             let Some(end) = self.link(node, link) else { return };
-            match end.outgoing.front() {
-                Some(Item::Packets(_)) => {
-                    let Some(Item::Packets(packets)) = end.outgoing.pop_front() else { return };
-                    let packets = self.leaving(node, packets);
-                    self.send(stream, side, Piece::Bytes(packets), after_ns);
+            let packets = match end.outgoing.pop_front() {
+                Some(Item::Packets(packets)) => self.leaving(node, packets),
+                Some(Item::Rest(packets)) => packets,
+                Some(file) => {
+                    end.outgoing.push_front(file);
+                    return self.at(after_ns + MS, What::Pump { node, life, link });
                 }
-                Some(_) => return self.at(after_ns + MS, What::Pump { node, life, link }),
                 None if end.closing => {
                     self.send(stream, side, Piece::Fin, after_ns);
                     return self.gone(node, link);
                 }
                 None => return,
+            };
+            if !self.write(node, link, packets, after_ns) {
+                return;
             }
+        }
+    }
+
+    /// Hands the sockets what they take of some packets; false: not all of it.
+    fn write(&mut self, node: usize, link: LinkId, mut packets: Bytes, after_ns: u64) -> bool {
+        let Some(end) = self.link(node, link) else { return false };
+        let (stream, side) = (end.stream, end.end);
+        let room = self.wire.room(stream, side);
+        let rest = packets.split_off(packets.len().min(room));
+        let Some(end) = self.link(node, link) else { return false };
+        end.written += packets.len() as u64;
+        let is_all = rest.is_empty();
+        if !is_all {
+            end.outgoing.push_front(Item::Rest(rest));
+        }
+        self.send(stream, side, Piece::Bytes(packets), after_ns);
+        if !is_all {
+            self.hold_up(node, link);
+        }
+        is_all
+    }
+
+    /// There is no room: something must arrive first.
+    fn hold_up(&mut self, node: usize, link: LinkId) {
+        self.held_up += 1;
+        if let Some(end) = self.link(node, link) {
+            end.is_held_up = true;
+        }
+        self.be_patient(node, link);
+    }
+
+    /// Looks after a link that is held up when its patience should be at an end.
+    fn be_patient(&mut self, node: usize, link: LinkId) {
+        let life = self.nodes[node].life_number;
+        let stall_ms = self.shape.tick_ms * self.shape.init_limit;
+        let Some(end) = self.link(node, link) else { return };
+        let (written, closing, has_transfer) = (end.written, end.closing, end.has_transfer());
+        let patience_ms = match (closing, has_transfer) {
+            (true, _) => LINK_LINGER_MS,
+            (false, true) => stall_ms,
+            // The core has its own limits for who does not answer.
+            (false, false) => return,
+        };
+        self.at(patience_ms * MS, What::HeldUp { node, life, link, written });
+    }
+
+    /// Nobody waits for ever for one that takes nothing of a file, or of what was left for it.
+    pub(super) fn held_up_still(&mut self, node: usize, life: u64, link: LinkId, written: u64) {
+        if !self.is_alive(node, life) {
+            return;
+        }
+        let Some(end) = self.link(node, link) else { return };
+        if end.is_held_up && end.written == written && (end.closing || end.has_transfer()) {
+            let (stream, side) = (end.stream, end.end);
+            self.send(stream, side, Piece::Fin, 0);
+            self.gone(node, link);
+        }
+    }
+
+    /// Something has arrived, and there is room behind it.
+    fn let_go(&mut self, sender: Option<End>) {
+        let Some(End::Member { node, life, link }) = sender else { return };
+        if !self.is_alive(node, life) {
+            return;
+        }
+        let Some(end) = self.link(node, link) else { return };
+        if std::mem::take(&mut end.is_held_up) {
+            self.at(0, What::Pump { node, life, link });
         }
     }
 
@@ -252,6 +334,18 @@ impl World {
     pub(super) fn pump(&mut self, node: usize, life: u64, link: LinkId) {
         if !self.is_alive(node, life) {
             return;
+        }
+        let Some(end) = self.link(node, link) else { return };
+        let (stream, side) = (end.stream, end.end);
+        let is_file = matches!(end.outgoing.front(), Some(Item::Log { .. } | Item::Snapshot(_)));
+        if end.is_held_up {
+            return;
+        }
+        if end.bulk.is_none() && !is_file {
+            return self.pump_now(node, link, 0);
+        }
+        if self.wire.room(stream, side) == 0 {
+            return self.hold_up(node, link);
         }
         self.nodes[node].enter(self.now_ns);
         let read = self.read_on(node, link);
@@ -269,12 +363,14 @@ impl World {
         match read {
             Ok(Stretch::Wait) => self.at(5 * MS, What::Pump { node, life, link }),
             Ok(Stretch::More(bytes)) => {
+                end.written += bytes.len() as u64;
                 self.send(stream, side, Piece::Bytes(bytes), spent_ns);
                 self.at(spent_ns + MS, What::Pump { node, life, link });
             }
             Ok(Stretch::Last(bytes)) => {
                 end.bulk = None;
-                let more = end.outgoing.iter().any(|item| !matches!(item, Item::Packets(_)));
+                end.written += bytes.len() as u64;
+                let more = end.has_transfer();
                 self.send(stream, side, Piece::Bytes(bytes), spent_ns);
                 if !more {
                     self.inform(node, Event::BulkSent { link });
@@ -329,6 +425,12 @@ impl World {
     }
 
     pub(super) fn arrive(&mut self, stream: u64, to: usize) {
+        let sender = self.wire.sender(stream, to);
+        self.take_in(stream, to);
+        self.let_go(sender);
+    }
+
+    fn take_in(&mut self, stream: u64, to: usize) {
         let arrived = match self.wire.arrive(stream, to) {
             Ok(arrived) => arrived,
             Err(()) => return self.at(RETRY_NS, What::Arrive { stream, to }),
@@ -350,6 +452,10 @@ impl World {
             Piece::Bytes(bytes) => bytes,
             Piece::Fin => return self.gone(node, link),
         };
+        if self.link(node, link).is_some_and(|end| end.closing) {
+            // Nothing is read any more.
+            return;
+        }
         self.nodes[node].enter(self.now_ns);
         let disk = self.nodes[node].disk.clone();
         let life = self.nodes[node].life.as_mut().expect("it runs");
@@ -464,5 +570,48 @@ impl Bulk {
                 Ok(Stretch::Last(bytes.into()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sim::{run, Faults, Options, Shape};
+
+    fn closing(socket_bytes: usize, faults: Faults) -> crate::sim::Closing {
+        let shape = Shape {
+            socket_bytes,
+            faults,
+            snap_count: 30,
+            commit_log_count: 1,
+            safety_ms: 5_000,
+            ..Shape::quiet(4)
+        };
+        run(9, Options { shape: Some(shape), ..Options::default() })
+    }
+
+    #[test]
+    fn writers_wait_for_room_and_lose_nothing() {
+        let wide = closing(usize::MAX, Faults::default());
+        assert_eq!(wide.held_up, 0, "there is room for everything");
+        let narrow = closing(200, Faults::default());
+        assert!(narrow.held_up > 0, "packets are longer than that");
+        assert!(narrow.violations.is_empty(), "{:?}", narrow.violations);
+        assert!(narrow.committed > 0);
+    }
+
+    /// Snapshots and logs are on their way while ways are clogged, cut and broken.
+    #[test]
+    fn transfers_wait_for_room_too() {
+        let faults = Faults {
+            kill_every_ms: 700,
+            clog_every_ms: 500,
+            partition_every_ms: 900,
+            half_open_every_ms: 900,
+            ..Faults::default()
+        };
+        let narrow = closing(200, faults);
+        assert!(narrow.held_up > 0);
+        assert!(narrow.syncs.contains_key("SNAP"), "{:?}", narrow.syncs);
+        assert!(narrow.violations.is_empty(), "{:?}", narrow.violations);
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::sim::check::{Act, Note};
+use crate::sim::scene;
 use crate::sim::wire::{Cut, Piece, Stream};
 use crate::sim::world::{What, World};
-use crate::types::Sid;
+use crate::types::{Chance, Sid};
 use crate::zab::Event;
 
 const MS: u64 = 1_000_000;
@@ -73,7 +74,7 @@ impl World {
 
     fn had_disk_errors(&self) -> bool {
         use crate::sim::fault::Fault;
-        let faults = [Fault::DiskError, Fault::Flip, Fault::Sector, Fault::Full];
+        let faults = [Fault::DiskError, Fault::Flip, Fault::Sector, Fault::Full, Fault::Stale];
         faults.iter().any(|fault| self.injected.contains_key(fault))
     }
 
@@ -189,14 +190,19 @@ impl World {
         }
         for worker in 0..life.workers.len() {
             if !shared.inboxes[worker].is_empty() {
-                let in_ns = soon_ns / (worker as u64 + 1);
+                let late_ns = match scene::chance(Chance::WorkerLate) {
+                    true => scene::chance_below(LATE_MS) as u64 * MS,
+                    false => 0,
+                };
+                let in_ns = soon_ns / (worker as u64 + 1) + late_ns;
                 whats.push((in_ns, What::Worker { node, life: number, worker }));
             }
         }
         use crate::server::platform::SnapshotTaker;
         if life.snapshots.is_busy() && !life.snapshot_is_due {
             life.snapshot_is_due = true;
-            whats.push((soon_ns * 10, What::Snapshot { node, life: number }));
+            let slow = if scene::chance(Chance::SliceLate) { 1_000 } else { 10 };
+            whats.push((soon_ns * slow, What::Snapshot { node, life: number }));
         }
         self.leave_stage(node);
         for (in_ns, what) in whats {
@@ -295,7 +301,8 @@ impl World {
     }
 
     pub(super) fn purge(&mut self, node: usize) {
-        self.at(7_000 * MS, What::Purge(node));
+        let is_soon = self.nodes[node].chances.comes(Chance::PurgeSoon);
+        self.at(if is_soon { 100 * MS } else { 7_000 * MS }, What::Purge(node));
         self.purge_now(node);
     }
 

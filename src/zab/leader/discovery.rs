@@ -9,7 +9,8 @@ use super::super::{LinkId, Packet};
 use super::{Leader, Phase};
 use crate::types::{Epoch, Sid, Zxid};
 
-/// How far somebody without a vote may raise the epoch at once. There are only 2^31 of them.
+/// How far somebody without a vote, or one who comes late, may raise the epoch at once. There are
+/// only 2^31 of them.
 const EPOCH_JUMP_MAX: u32 = 1_000;
 
 impl Leader {
@@ -37,11 +38,24 @@ impl Leader {
                 self.epoch_promises.extend(voter);
                 self.try_promising(standing);
             }
+            _ if voter.is_some() && self.must_give_way(greeting.promised) => {
+                standing.promise_heard = standing.promise_heard.max(greeting.promised);
+                standing.leave("a voter has promised a later epoch than this leader's");
+            }
             // It is told later, with all the others.
             Phase::Promising(_) => {}
-            // One that has promised more refuses us itself.
+            // One that has promised beyond reason refuses us itself.
             _ => self.links.send_leader_info(standing, now_ms, link),
         }
+    }
+
+    /// A voter that has promised a later epoch can't follow in this one, and may not break its
+    /// promise: it would stay out until somebody else fails. Apache's leader lets it; this one
+    /// makes room for an epoch behind that promise, as Raft's leaders do for a later term. It does
+    /// so once for a promise, since whatever it leads from then on is later.
+    fn must_give_way(&self, promised: Epoch) -> bool {
+        let reach = self.links.epoch.0.saturating_add(EPOCH_JUMP_MAX);
+        promised > self.links.epoch && promised.0 <= reach
     }
 
     /// What a server acknowledged over an older connection it must say anew: its disk may be
