@@ -26,8 +26,8 @@ use crate::tree::Replica;
 use crate::types::{Chance, Now, Zxid};
 use crate::zab::{Event, LearnerKind, LinkId, Output, Role, Step};
 
-/// With no more changes than these under way whoever waits for one gains more by its being soon than
-/// all together by its being gathered with others.
+/// With no more changes than these under way whoever waits for one gains more by its being soon
+/// than all together by its being gathered with others.
 const QUIET_CHANGES: usize = 4;
 
 /// What the pipeline thread of a member owns besides.

@@ -74,8 +74,8 @@ mod tests {
         assert_eq!(always.taken, BTreeMap::from([(Chance::LogRolls, 100)]));
     }
 
-    /// Each alone, and everybody agrees in spite of it. How often all of them come in whole seeds is
-    /// in the closing summary.
+    /// Each alone, and everybody agrees in spite of it. How often all of them come in whole seeds
+    /// is in the closing summary.
     #[test]
     fn a_way_with_odds_is_gone() {
         for way in [Chance::BatchOfOne, Chance::EventAlone, Chance::SnapshotNow] {

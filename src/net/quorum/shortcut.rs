@@ -1,7 +1,7 @@
 //! Past the quorum thread, for what is short: the pipeline writes a few packets itself if nothing
 //! waits on their link. A lonely write would else wake a thread of the leader's for its PROPOSAL
-//! and one of each follower's for its ACK, and wait for both. What is long, or does not fit into the
-//! socket, is left to the thread: it does not hold up the pipeline.
+//! and one of each follower's for its ACK, and wait for both. What is long, or does not fit into
+//! the socket, is left to the thread: it does not hold up the pipeline.
 
 use std::collections::BTreeMap;
 use std::io::Write;
