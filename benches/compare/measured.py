@@ -227,8 +227,11 @@ def conditions(options, *more):
     """One paragraph: where and how this was measured."""
     members = getattr(options, "members", 1)
     size = "" if members == 1 else f" {members} members on this machine."
-    return (f"{machine()}, client on the same machine; Apache on {java()} with -Xmx{options.heap}; "
-            f"fsync on; {time.strftime('%Y-%m-%d', time.gmtime())}.{size} {' '.join(more)}").strip()
+    apache = ""
+    if "apache" in options.kinds:
+        apache = f"Apache on {java()} with -Xmx{options.heap}; "
+    return (f"{machine()}, client on the same machine; {apache}fsync on; "
+            f"{time.strftime('%Y-%m-%d', time.gmtime())}.{size} {' '.join(more)}").strip()
 
 
 def add_options(parser, rounds, heap="2g"):
