@@ -13,7 +13,11 @@ use super::shared::Shared;
 /// How many bytes of unread input are thrown away before a socket is closed.
 const DISCARD_BYTES_MAX: usize = 1 << 20;
 
-/// Listens on `address`. A backlog of -1 is the platform's (Java takes 50).
+/// Connections that wait to be accepted, where nobody says how many: the kernel takes fewer if
+/// `net.core.somaxconn` is less. Java's 50 drop the others of a herd, who come again after seconds.
+const BACKLOG: i32 = 4096;
+
+/// Listens on `address`. A backlog of -1 is [`BACKLOG`].
 pub fn bind(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -21,7 +25,7 @@ pub fn bind(address: SocketAddr, backlog: i32) -> io::Result<std::net::TcpListen
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
-    socket.listen(if backlog > 0 { backlog } else { 50 })?;
+    socket.listen(if backlog > 0 { backlog } else { BACKLOG })?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
 }

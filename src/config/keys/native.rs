@@ -14,7 +14,7 @@ pub(super) static BASICS: &[Key] = &[
         .within(0, 65535, Refuse)
         .doc("plaintext port for clients; 0 lets the system choose"),
     cfg("clientPortAddress", Host, "0.0.0.0").doc("address on which clientPort listens"),
-    cfg("clientPortListenBacklog", Int, "-1").doc("listen backlog; -1 means 50"),
+    cfg("clientPortListenBacklog", Int, "-1").doc("listen backlog; -1 means 4096"),
     cfg("tickTime", Int, "3000").unit("ms").doc("the unit of session timeouts and limits"),
     cfg("maxClientCnxns", Int, "60").doc("connections from one address; 0 is unlimited"),
     cfg("minSessionTimeout", Int, "=2 ticks").unit("ms").doc("shortest session timeout granted"),
