@@ -317,7 +317,9 @@ impl World {
 
     /// What the server on the stage has done: it leaves the stage. Answers how long its disk took.
     pub(super) fn leave_stage(&mut self, node: usize) -> u64 {
-        let scene = scene::leave();
+        let mut scene = scene::leave();
+        // Behind the last note the disk may have been synced once more.
+        scene.durable.refresh(&scene.disk);
         self.nodes[node].durable = scene.durable;
         self.nodes[node].chances = scene.chances;
         let was_busy = !scene.notes.is_empty();
